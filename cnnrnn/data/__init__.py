@@ -1,0 +1,1 @@
+"""Captioned pictures: readers (without torch), vocabularies, augmentation, batches."""

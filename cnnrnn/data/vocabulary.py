@@ -1,0 +1,95 @@
+"""Vocabularies by Hugging Face ``tokenizers``: whole words, or byte-pair encoding (Sennrich et al. 2016)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from cnnrnn.core.errors import ConfigError, DataError
+from cnnrnn.core.extras import require
+from cnnrnn.core.tokenizer import END, PAD, START, UNKNOWN, Tokenizer
+
+SPECIAL_TOKENS = [PAD, START, END, UNKNOWN]
+
+
+@dataclass(frozen=True)
+class VocabularyConfig:
+    """How captions become tokens.
+
+    Attributes:
+        kind: ``"word"``, or ``"bpe"`` over bytes, which has no unknown word.
+        lowercase: whether captions are lower-cased.
+        punctuation: ``"keep"`` splits words at white space alone, so that text comes back as it was;
+            ``"drop"`` removes punctuation, as captioners on COCO do (Karpathy & Fei-Fei 2015).
+        min_count: words seen less often become ``<unk>``; for ``"bpe"`` the least count of a merge.
+        size: the largest vocabulary, special tokens included.
+    """
+
+    kind: Literal["word", "bpe"] = "word"
+    lowercase: bool = True
+    punctuation: Literal["keep", "drop"] = "drop"
+    min_count: int = 1
+    size: int = 10_000
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("word", "bpe"):
+            raise ConfigError(f"vocabulary kind = {self.kind!r} must be word or bpe")
+        if self.punctuation not in ("keep", "drop"):
+            raise ConfigError(f"vocabulary punctuation = {self.punctuation!r} must be keep or drop")
+        least = len(SPECIAL_TOKENS) + (256 if self.kind == "bpe" else 1)
+        if not least <= self.size <= 1_000_000:
+            raise ConfigError(f"vocabulary size = {self.size} must be from {least} to 1000000")
+        if self.min_count < 1:
+            raise ConfigError(f"vocabulary min_count = {self.min_count} must be 1 or more")
+
+
+def build_tokenizer(captions: Iterable[str], config: VocabularyConfig) -> Tokenizer:
+    """Learns a vocabulary from captions. ``<pad> <start> <end> <unk>`` are tokens 0 to 3.
+
+    Raises:
+        DataError: no caption holds a word.
+    """
+    library = require("tokenizers", extra="train")
+    tokenizer = _word(library) if config.kind == "word" else _bpe(library)
+    tokenizer.normalizer = _normalizer(library, config)
+    trainer = library.trainers.WordLevelTrainer if config.kind == "word" else library.trainers.BpeTrainer
+    options: dict[str, Any] = {"initial_alphabet": library.pre_tokenizers.ByteLevel.alphabet()}
+    tokenizer.train_from_iterator(
+        captions,
+        trainer(
+            vocab_size=config.size,
+            min_frequency=config.min_count,
+            special_tokens=SPECIAL_TOKENS,
+            show_progress=False,
+            **(options if config.kind == "bpe" else {}),
+        ),
+    )
+    result = Tokenizer(tokenizer)
+    if result.size == len(SPECIAL_TOKENS):
+        raise DataError("no caption holds a word that occurs often enough for a vocabulary; lower min_count")
+    return result
+
+
+def _word(library: Any) -> Any:
+    tokenizer = library.Tokenizer(library.models.WordLevel(unk_token=UNKNOWN))
+    tokenizer.pre_tokenizer = library.pre_tokenizers.WhitespaceSplit()
+    return tokenizer
+
+
+def _bpe(library: Any) -> Any:
+    tokenizer = library.Tokenizer(library.models.BPE(unk_token=UNKNOWN))
+    tokenizer.pre_tokenizer = library.pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = library.decoders.ByteLevel()
+    return tokenizer
+
+
+def _normalizer(library: Any, config: VocabularyConfig) -> Any:
+    steps = [library.normalizers.NFC()]
+    if config.lowercase:
+        steps.append(library.normalizers.Lowercase())
+    if config.punctuation == "drop":
+        steps.append(library.normalizers.Replace(library.Regex(r"[^\p{L}\p{M}\p{N}'’\s]+"), " "))
+    steps.append(library.normalizers.Replace(library.Regex(r"\s+"), " "))
+    steps.append(library.normalizers.Strip())
+    return library.normalizers.Sequence(steps)

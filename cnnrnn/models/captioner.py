@@ -1,0 +1,60 @@
+"""A CNN encoder and an RNN decoder joined: the model that ``cnnrnn train`` trains."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from cnnrnn.models.config import ModelConfig
+from cnnrnn.models.decoder import Decoder
+from cnnrnn.models.encoders import build_encoder
+
+
+class Captioner(nn.Module):
+    """An image captioner that follows the export protocol: ``encode``, ``initial_state``, ``step``.
+
+    Args:
+        config: the options, already checked.
+        vocabulary: V, the number of tokens.
+        load_pretrained: False skips the encoder's pre-trained weights, for a state dict that follows.
+    """
+
+    def __init__(self, config: ModelConfig, vocabulary: int, *, load_pretrained: bool = True) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = build_encoder(config, load_pretrained=load_pretrained)
+        self.decoder = Decoder(config, self.encoder.channels, vocabulary)
+
+    def encode(self, image: Tensor) -> dict[str, Tensor]:
+        """(B, 3, H, W) float32, normalised, to the memory: names to (B, ...) tensors."""
+        return self.decoder.memory(self.encoder(image))
+
+    def initial_state(self, memory: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The state before the start token: names to (B, H) tensors."""
+        return self.decoder.initial_state(memory)
+
+    def step(
+        self, tokens: Tensor, state: dict[str, Tensor], memory: dict[str, Tensor]
+    ) -> tuple[Tensor, dict[str, Tensor]] | tuple[Tensor, dict[str, Tensor], Tensor]:
+        """One word further for (B, K) tokens; see :meth:`cnnrnn.models.decoder.Decoder.step`."""
+        return self.decoder.step(tokens, state, memory)
+
+    def forward(self, image: Tensor, tokens: Tensor) -> Tensor:
+        """Teacher forcing (Williams & Zipser 1989): logits of each next word.
+
+        The same ``step`` that is exported is unrolled, so training and decoding cannot differ.
+
+        Args:
+            image: (B, 3, H, W) float32, normalised.
+            tokens: (B, T) the inputs, the start token first.
+
+        Returns:
+            (B, T, V) logits.
+        """
+        memory = self.encode(image)
+        state = {name: value.unsqueeze(1) for name, value in self.initial_state(memory).items()}
+        logits = []
+        for column in tokens.unbind(dim=1):
+            step_logits, state, *_ = self.step(column.unsqueeze(1), state, memory)
+            logits.append(step_logits)
+        return torch.cat(logits, dim=1)

@@ -1,0 +1,118 @@
+"""The captioner's options, and the one place where their combinations are checked."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
+
+from cnnrnn.core.errors import ConfigError
+
+Cell = Literal["lstm", "gru"]
+Features = Literal["grid", "pooled"]
+Conditioning = Literal["initial_state", "first_input", "every_step"]
+Attention = Literal["none", "additive", "multiplicative"]
+
+_CHOICES = {
+    "features": ("grid", "pooled"),
+    "cell": ("lstm", "gru"),
+    "conditioning": ("initial_state", "first_input", "every_step"),
+    "attention": ("none", "additive", "multiplicative"),
+}
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """What a :class:`~cnnrnn.models.captioner.Captioner` is made of.
+
+    Attributes:
+        encoder: ``"efficientnet_lite0"`` or the name of a torchvision classification model.
+        pretrained: ``False``, ``True`` (the weights that the encoder's package or torchvision's cache
+            holds) or the path of a state dict.
+        output_stride: pixels of the image per position of the feature grid; 0 keeps the trunk's own.
+            16 is offered by EfficientNet-Lite0 and by ResNets with bottlenecks, as in DeepLab.
+        features: ``"grid"`` keeps the P = h * w positions, ``"pooled"`` averages them.
+        cell: ``"lstm"`` (Hochreiter & Schmidhuber 1997) or ``"gru"`` (Cho et al. 2014, reset after the
+            matrix product as cuDNN and :class:`torch.nn.GRU` have it).
+        layers: L, the number of stacked cells.
+        hidden: H, the size of a hidden state.
+        embedding: size of a word's embedding.
+        conditioning: how the image enters: as the ``"initial_state"`` (Vinyals et al. 2015 call it the
+            initialisation; Xu et al. 2015 do so), as the ``"first_input"`` before the start token (Show
+            and Tell), or as an input at ``"every_step"`` (Mao et al. 2015).
+        attention: ``"none"``, ``"additive"`` (Bahdanau et al. 2015, read before the cell as in Show,
+            Attend and Tell) or ``"multiplicative"`` (Luong et al. 2015, read after the cell).
+        attention_size: A, the size of the additive attention's hidden layer.
+        gate: Show, Attend and Tell's scalar-per-feature gate on the context (its section 4.2.1).
+        tied: the output matrix is the embedding's (Press & Wolf 2017).
+        dropout: probability, on embeddings and before the output layer, while training.
+        drop_connect: probability that a residual block of EfficientNet-Lite0 is skipped, while training.
+        frozen_blocks: how many of the trunk's blocks, counted from the image and the stem with them,
+            keep their pre-trained weights when the encoder is fine-tuned.
+    """
+
+    encoder: str = "resnet50"
+    pretrained: bool | str = False
+    output_stride: int = 0
+    features: Features = "grid"
+    cell: Cell = "lstm"
+    layers: int = 1
+    hidden: int = 512
+    embedding: int = 256
+    conditioning: Conditioning = "initial_state"
+    attention: Attention = "additive"
+    attention_size: int = 256
+    gate: bool = False
+    tied: bool = False
+    dropout: float = 0.3
+    drop_connect: float = 0.0
+    frozen_blocks: int = 0
+
+    def __post_init__(self) -> None:
+        _check(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> ModelConfig:
+        """Builds a config from a TOML table or a checkpoint.
+
+        Raises:
+            ConfigError: a key is unknown, a value is out of range, or two of them contradict.
+        """
+        known = {field.name for field in fields(cls)}
+        if unknown := sorted(set(values) - known):
+            raise ConfigError(f"unknown model option {unknown[0]!r}; known are {', '.join(sorted(known))}")
+        return cls(**values)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The options as plain values, for a checkpoint or a manifest's provenance."""
+        return asdict(self)
+
+
+def _check(config: ModelConfig) -> None:
+    for name, allowed in _CHOICES.items():
+        if (value := getattr(config, name)) not in allowed:
+            raise ConfigError(f"model option {name} = {value!r} must be one of {', '.join(allowed)}")
+    for name, low, high in (
+        ("layers", 1, 16),
+        ("hidden", 1, 8192),
+        ("embedding", 1, 8192),
+        ("attention_size", 1, 8192),
+        ("frozen_blocks", 0, 1000),
+    ):
+        value = getattr(config, name)
+        if not isinstance(value, int) or not low <= value <= high:
+            raise ConfigError(f"model option {name} = {value!r} must be a whole number from {low} to {high}")
+    for name in ("dropout", "drop_connect"):
+        if not 0 <= (value := getattr(config, name)) < 1:
+            raise ConfigError(f"model option {name} = {value!r} must be at least 0 and below 1")
+    if config.output_stride not in (0, 16, 32):
+        raise ConfigError(f"model option output_stride = {config.output_stride} must be 0 (the trunk's), 16 or 32")
+    if config.attention != "none" and config.features == "pooled":
+        raise ConfigError(
+            f"attention = {config.attention!r} needs positions to choose between, and features = 'pooled' leaves "
+            "one; set features = 'grid' or attention = 'none'"
+        )
+    if config.gate and config.attention != "additive":
+        raise ConfigError(
+            f"gate = true scales the context of additive attention, and attention is {config.attention!r}; "
+            "set attention = 'additive' or gate = false"
+        )

@@ -1,0 +1,104 @@
+"""Checkpoints: plain tensors and values, read with ``weights_only=True``, written in one rename."""
+
+from __future__ import annotations
+
+import io
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from cnnrnn.core.errors import CheckpointError, ConfigError
+from cnnrnn.core.manifest import ImageSpec, SearchDefaults
+from cnnrnn.core.storage import write_atomic
+from cnnrnn.core.tokenizer import Tokenizer
+from cnnrnn.models.captioner import Captioner
+from cnnrnn.training.config import TrainConfig
+
+FORMAT = "cnnrnn-checkpoint"
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A trained model and all that its export needs.
+
+    Attributes:
+        model: in eval mode.
+        alignment_grid: (rows, columns) of the positions that attention chooses between, or None.
+        provenance: the training configuration and the metrics at the time of the checkpoint.
+    """
+
+    model: Captioner
+    tokenizer: Tokenizer
+    image: ImageSpec
+    search: SearchDefaults
+    alignment_grid: tuple[int, int] | None
+    name: str
+    summary: str
+    license: str
+    provenance: dict[str, Any]
+
+
+def save_checkpoint(path: str | Path, content: dict[str, Any]) -> None:
+    """Writes a checkpoint; a kill or a full disk leaves the old file whole.
+
+    Args:
+        path: the file.
+        content: tensors and plain values alone.
+
+    Raises:
+        StorageError: the disk is full or the folder is not writable.
+    """
+    buffer = io.BytesIO()
+    torch.save({"format": FORMAT, "version": VERSION, **content}, buffer)
+    write_atomic(path, buffer.getvalue())
+
+
+def read_checkpoint(path: str | Path) -> dict[str, Any]:
+    """Reads a checkpoint of ours; no code in the file is run.
+
+    Raises:
+        CheckpointError: it is missing, cut short, not a checkpoint of ours, or holds more than tensors.
+    """
+    path = Path(path)
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise CheckpointError(f"cannot read the checkpoint {path}: {error.strerror or error}") from error
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
+        first = str(error).partition("\n")[0]
+        raise CheckpointError(f"{path} is damaged, or not a checkpoint of 'cnnrnn train': {first}") from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise CheckpointError(f"{path} is a torch file, but not a checkpoint of 'cnnrnn train'")
+    if content.get("version") != VERSION:
+        raise CheckpointError(
+            f"{path} has checkpoint version {content.get('version')!r} and this package reads {VERSION}; "
+            "use the package that wrote it"
+        )
+    return content
+
+
+def load_model(path: str | Path) -> LoadedModel:
+    """Builds the model of a checkpoint, without fetching any pre-trained weights.
+
+    Raises:
+        CheckpointError: see :func:`read_checkpoint`, or its weights do not fit its configuration.
+    """
+    content = read_checkpoint(path)
+    try:
+        config = TrainConfig.from_dict(content["config"])
+        tokenizer = Tokenizer.from_json(content["tokenizer"])
+        model = Captioner(config.model, tokenizer.size, load_pretrained=False)
+        model.load_state_dict(content["model"])
+    except (KeyError, ConfigError, RuntimeError) as error:
+        first = str(error).partition("\n")[0]
+        raise CheckpointError(f"{path}: the configuration and the weights do not fit each other: {first}") from error
+    model.eval()
+    grid = model.encoder.grid(config.image.height, config.image.width) if config.model.attention != "none" else None
+    provenance = {"training": content["config"], "progress": content.get("progress", {})}
+    return LoadedModel(
+        model, tokenizer, config.image, config.search, grid, config.name, config.summary, config.license, provenance
+    )

@@ -1,0 +1,190 @@
+"""The training configuration: a TOML file read into dataclasses, checked before any work."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from cnnrnn.core.errors import ConfigError
+from cnnrnn.core.manifest import ImageSpec, SearchDefaults
+from cnnrnn.data.augment import AugmentConfig
+from cnnrnn.data.vocabulary import VocabularyConfig
+from cnnrnn.models.config import ModelConfig
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Where the pictures are.
+
+    Attributes:
+        train: caption files or folders, relative to the configuration's own folder.
+        validation: likewise; empty splits ``validation_share`` off the training pictures, by picture.
+        validation_share: share of the training pictures held out when ``validation`` is empty.
+        max_length: longest caption in tokens, the end token included.
+        workers: processes that read and augment; 0 does it in the training process.
+        cache: keep the fitted pictures in memory.
+    """
+
+    train: tuple[str, ...] = ()
+    validation: tuple[str, ...] = ()
+    validation_share: float = 0.0
+    max_length: int = 20
+    workers: int = 0
+    cache: bool = False
+
+
+@dataclass(frozen=True)
+class OptimConfig:
+    """How the weights move.
+
+    Attributes:
+        epochs, batch_size: passes over the data, pictures per step.
+        learning_rate: of the decoder, at the schedule's peak (AdamW, Loshchilov & Hutter 2019).
+        encoder_learning_rate: of the encoder, likewise; 0 freezes it.
+        schedule: ``"one_cycle"`` (Smith & Topin 2019) or ``"constant"``.
+        warmup_share: share of the steps until the peak.
+        label_smoothing: Szegedy et al. 2016.
+        clip_norm: largest norm of the gradient.
+        mixed_precision: ``"off"``, ``"bf16"`` or ``"fp16"`` (the last on CUDA alone).
+        patience: evaluations without a better metric until training stops; 0 never stops early.
+        metric: what ``patience`` watches and ``best.pt`` is chosen by.
+        evaluate_every: epochs between evaluations.
+        checkpoint_minutes: minutes between checkpoints inside an epoch.
+        threads: CPU threads; 0 leaves torch's own choice.
+    """
+
+    epochs: int = 20
+    batch_size: int = 64
+    learning_rate: float = 1e-3
+    encoder_learning_rate: float = 1e-4
+    weight_decay: float = 0.01
+    schedule: Literal["one_cycle", "constant"] = "one_cycle"
+    warmup_share: float = 0.15
+    label_smoothing: float = 0.0
+    clip_norm: float = 5.0
+    mixed_precision: Literal["off", "bf16", "fp16"] = "off"
+    patience: int = 0
+    metric: Literal["loss", "exact_match"] = "loss"
+    evaluate_every: int = 1
+    checkpoint_minutes: float = 5.0
+    threads: int = 0
+
+    def __post_init__(self) -> None:
+        for name, least in (("epochs", 1), ("batch_size", 1), ("evaluate_every", 1), ("patience", 0), ("threads", 0)):
+            if not isinstance(value := getattr(self, name), int) or value < least:
+                raise ConfigError(f"training {name} = {value!r} must be a whole number, {least} or more")
+        for name in ("learning_rate", "encoder_learning_rate", "weight_decay", "checkpoint_minutes"):
+            if not (value := getattr(self, name)) >= 0:
+                raise ConfigError(f"training {name} = {value!r} must be 0 or more")
+        for name, allowed in (
+            ("schedule", ("one_cycle", "constant")),
+            ("mixed_precision", ("off", "bf16", "fp16")),
+            ("metric", ("loss", "exact_match")),
+        ):
+            if (value := getattr(self, name)) not in allowed:
+                raise ConfigError(f"training {name} = {value!r} must be one of {', '.join(allowed)}")
+        if not 0 <= self.label_smoothing < 1 or not 0 < self.warmup_share < 1:
+            raise ConfigError(
+                f"training label_smoothing = {self.label_smoothing} must be in [0, 1) and "
+                f"warmup_share = {self.warmup_share} in (0, 1)"
+            )
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Everything a training run depends on; the same file and machine give the same weights."""
+
+    name: str
+    output: str
+    seed: int = 0
+    summary: str = ""
+    license: str = ""
+    data: DataConfig = field(default_factory=DataConfig)
+    image: ImageSpec = field(default_factory=lambda: ImageSpec(224, 224, IMAGENET_MEAN, IMAGENET_STD))
+    vocabulary: VocabularyConfig = field(default_factory=VocabularyConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    training: OptimConfig = field(default_factory=OptimConfig)
+    search: SearchDefaults = field(default_factory=SearchDefaults)
+
+    @classmethod
+    def load(cls, path: str | Path) -> TrainConfig:
+        """Reads a TOML file; its relative paths are taken from its own folder.
+
+        Raises:
+            ConfigError: the file is missing or not TOML, a key is unknown, or a value is out of range.
+        """
+        path = Path(path)
+        try:
+            values = tomllib.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise ConfigError(f"cannot read the configuration {path}: {error.strerror}") from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{path} is not TOML: {error}") from error
+        config = cls.from_dict(values)
+        return config.relative_to(path.resolve().parent)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> TrainConfig:
+        """Builds the configuration from plain values, as :meth:`to_dict` gives them."""
+        values = dict(values)
+        sections = {
+            "data": DataConfig,
+            "vocabulary": VocabularyConfig,
+            "augment": AugmentConfig,
+            "model": ModelConfig,
+            "training": OptimConfig,
+            "search": SearchDefaults,
+        }
+        for name, section in sections.items():
+            if name in values:
+                values[name] = _section(section, name, values[name])
+        if "image" in values:
+            image = {"mean": IMAGENET_MEAN, "std": IMAGENET_STD, **values["image"]}
+            values["image"] = _section(ImageSpec, "image", image)
+        config = _section(cls, "configuration", values)
+        if not config.data.train:
+            raise ConfigError("data train = [] names no caption file")
+        if not config.data.validation and not 0 <= config.data.validation_share < 1:
+            raise ConfigError(f"data validation_share = {config.data.validation_share} must be in [0, 1)")
+        return config
+
+    def to_dict(self) -> dict[str, Any]:
+        """The configuration as plain values, for a checkpoint."""
+        return asdict(self)
+
+    def relative_to(self, folder: Path) -> TrainConfig:
+        """The same configuration with its relative paths joined to a folder."""
+        values = self.to_dict()
+        for key in ("train", "validation"):
+            values["data"][key] = [str(folder / entry) for entry in values["data"][key]]
+        values["output"] = str(folder / self.output)
+        if isinstance(self.model.pretrained, str):
+            values["model"]["pretrained"] = str(folder / self.model.pretrained)
+        return TrainConfig.from_dict(values)
+
+
+def _section(kind: type[T], name: str, values: Any) -> T:
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"[{name}] must be a table, not {values!r}")
+    known = {entry.name for entry in fields(kind)}  # type: ignore[arg-type]
+    if unknown := sorted(set(values) - known):
+        raise ConfigError(f"[{name}] has the unknown key {unknown[0]!r}; known are {', '.join(sorted(known))}")
+    plain = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+    try:
+        return kind(**plain)
+    except TypeError as error:
+        raise ConfigError(f"[{name}]: {error}") from error
