@@ -98,7 +98,27 @@ def load_model(path: str | Path) -> LoadedModel:
         raise CheckpointError(f"{path}: the configuration and the weights do not fit each other: {first}") from error
     model.eval()
     grid = model.encoder.grid(config.image.height, config.image.width) if config.model.attention != "none" else None
-    provenance = {"training": content["config"], "progress": content.get("progress", {})}
     return LoadedModel(
-        model, tokenizer, config.image, config.search, grid, config.name, config.summary, config.license, provenance
+        model=model,
+        tokenizer=tokenizer,
+        image=config.image,
+        search=config.search,
+        alignment_grid=grid,
+        name=config.name,
+        summary=config.summary,
+        license=config.license,
+        provenance=_provenance(content),
     )
+
+
+def _provenance(content: dict[str, Any]) -> dict[str, Any]:
+    """The configuration and progress, with the last part alone of every path: a bundle travels."""
+    config = {key: value for key, value in content["config"].items() if key != "output"}
+    config["data"] = {
+        key: [Path(path).name for path in value] if isinstance(value, list) else value
+        for key, value in config["data"].items()
+    }
+    if isinstance(pretrained := config["model"]["pretrained"], str):
+        config["model"] = {**config["model"], "pretrained": Path(pretrained).name}
+    progress = {key: content.get("progress", {}).get(key) for key in ("epoch", "batch")}
+    return {"training": config, "progress": progress}

@@ -139,7 +139,7 @@ class Trainer:
             due = self.progress.epoch % options.evaluate_every == 0 or self.progress.epoch == options.epochs
             if due and self.validation_set is not None:
                 metrics.update(self._validate())
-            self._record(metrics)
+            self._record(metrics, due)
             better = self._is_better(metrics)
             self._save(self.last)
             if better:
@@ -249,13 +249,14 @@ class Trainer:
         self.progress.best = min(value, self.progress.best)
         return better
 
-    def _record(self, metrics: dict[str, float]) -> None:
+    def _record(self, metrics: dict[str, float], due: bool) -> None:
         path = self.output / "metrics.jsonl"
         lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
         kept = [line for line in lines if json.loads(line)["epoch"] < metrics["epoch"]]
         kept.append(json.dumps(metrics))
         write_atomic(path, ("\n".join(kept) + "\n").encode())
-        write_atomic(self.output / "curve.png", draw_curve([json.loads(line) for line in kept]))
+        if due:
+            write_atomic(self.output / "curve.png", draw_curve([json.loads(line) for line in kept]))
         log.info("%s", ", ".join(f"{name} {value:.4g}" for name, value in metrics.items()))
 
     def _save(self, path: Path) -> None:

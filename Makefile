@@ -1,0 +1,86 @@
+# make demo     caption eight pictures and write demo.html; installs what running needs, no more
+# make test     install the rest and run every test
+# make help     the other targets
+
+VENV ?= .venv
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-install lint format train-emoji opencv-extra clean
+
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip --disable-pip-version-check
+INSTALL := $(PIP) install --quiet -c constraints.txt
+EXTRA = $$($(MAKE) --no-print-directory -s opencv-extra)
+
+# An OpenCV that is installed and cannot be imported goes first: the other package would only half replace it.
+DROP_BROKEN_OPENCV = $(PY) -c 'import cv2' 2>/dev/null \
+  || $(PIP) uninstall --quiet --yes opencv-python opencv-python-headless 2>/dev/null
+
+# An interpreter counts if it starts, is new enough and can make an environment: a name on the PATH may be a
+# stand-in that only prints an error.
+CANDIDATES := python3.13 python3.12 python3.11 python3.10 python3 python3.14
+USABLE := import sys, venv, ensurepip; raise SystemExit(sys.version_info < (3, 10))
+
+help:
+	@echo "make demo          caption eight pictures and write demo.html (installs into $(VENV): no torch, under 300 MB)"
+	@echo "make test          install the rest (PyTorch among it) and run every test"
+	@echo "make test-install  install as a newcomer would, in a fresh environment, and run the demo there"
+	@echo "make lint          ruff, mypy, pyright and the import contracts"
+	@echo "make train-emoji   fetch the pictures and train the shipped bundle again"
+
+demo: $(VENV)/.installed-demo
+	@$(VENV)/bin/cnnrnn demo --output demo.html
+
+test: $(VENV)/.installed-test
+	$(PY) -m pytest
+
+test-install: $(VENV)/.installed-test
+	$(PY) -m pytest -m network tests/packaging
+
+lint: $(VENV)/.installed-test
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/lint-imports
+	$(VENV)/bin/mypy
+	$(VENV)/bin/pyright
+
+format: $(VENV)/.installed-test
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+train-emoji: $(VENV)/.installed-test
+	$(PY) recipes/emoji/train.py
+
+clean:
+	rm -rf build dist *.egg-info demo.html .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+
+# Which OpenCV to add: none where one can be imported, the one with windows where there is a display, else the
+# headless one. Both write the folder cv2, so a second one would break the first.
+opencv-extra:
+	@if $(PY) -c 'import cv2' 2>/dev/null; then echo; \
+	elif [ -n "$${DISPLAY:-}$${WAYLAND_DISPLAY:-}" ]; then echo ',opencv'; \
+	else echo ',headless'; fi
+
+$(PY):
+	@for name in $(CANDIDATES); do \
+	  if "$$name" -c '$(USABLE)' >/dev/null 2>&1; then found="$$name"; break; fi; \
+	done; \
+	if [ -z "$${found:-}" ]; then \
+	  echo 'No usable Python was found: version 3.10 or newer with its module venv is needed.' >&2; \
+	  echo 'On Debian and Ubuntu: sudo apt-get install python3 python3-venv' >&2; exit 3; \
+	fi; \
+	echo "making $(VENV) with $$("$$found" --version)"; \
+	"$$found" -m venv "$(VENV)"; \
+	"$(PY)" -m pip --disable-pip-version-check uninstall --quiet --yes setuptools 2>/dev/null
+
+$(VENV)/.installed-demo: pyproject.toml constraints.txt | $(PY)
+	@echo 'installing what running needs'
+	@$(DROP_BROKEN_OPENCV)
+	@$(INSTALL) --no-compile -e ".[cpu$(EXTRA)]"
+	@touch $@
+
+$(VENV)/.installed-test: pyproject.toml constraints.txt | $(PY)
+	@echo 'installing what training, export and the tests need'
+	@$(DROP_BROKEN_OPENCV)
+	@$(INSTALL) -e ".[cpu,train,export,eval,dev$(EXTRA)]"
+	@touch $@ $(VENV)/.installed-demo

@@ -1,0 +1,75 @@
+"""The command ``cnnrnn``: one file per subcommand, each importing what it runs only when it runs.
+
+Exit codes: 0 good, 1 the work failed, 2 the request was wrong, 3 nothing to do it with (a dependency or a
+device that is not there); 130 after Ctrl-C, as a shell has it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import sys
+from collections.abc import Sequence
+
+import cnnrnn
+from cnnrnn.cli import demo, doctor, eval, export, inspect, run, train
+from cnnrnn.cli.output import print_error
+from cnnrnn.core.errors import CnnrnnError
+
+COMMANDS = (train, eval, export, run, inspect, doctor, demo)
+INTERRUPTED = 128 + signal.SIGINT
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command line and return its exit code.
+
+    Args:
+        argv: the arguments after the program's name; ``sys.argv``'s by default.
+
+    Raises:
+        SystemExit: from argparse, with 2 for a command line it cannot read and 0 after ``--help``.
+    """
+    arguments = parser().parse_args(argv)
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.INFO if arguments.verbose else logging.WARNING, format="%(message)s"
+    )
+    try:
+        return int(arguments.command(arguments))
+    except CnnrnnError as error:
+        print_error(error, as_json=arguments.json)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader (`head`, say) has gone: Python's own flush at exit must not complain about that again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line, every subcommand included."""
+    top = argparse.ArgumentParser(
+        prog="cnnrnn",
+        description="CNN-RNN captioners: train, export to ONNX, and run without torch.",
+        epilog="Exit codes: 0 good, 1 the work failed, 2 the request was wrong, 3 nothing to do it with.",
+    )
+    top.add_argument("--version", action="version", version=f"cnnrnn {cnnrnn.__version__}")
+    commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for module in COMMANDS:
+        name = module.__name__.rpartition(".")[2]
+        summary, _, rest = (module.__doc__ or "").partition("\n")
+        command = commands.add_parser(
+            name,
+            help=summary.rstrip("."),
+            description=f"{summary}\n{rest}".strip(),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        command.add_argument(
+            "--json", action="store_true", help="one JSON object a line on standard output, nothing else there"
+        )
+        command.add_argument("-v", "--verbose", action="store_true", help="log to standard error what is being done")
+        module.add_arguments(command)
+        command.set_defaults(command=module.run)
+    return top

@@ -1,0 +1,97 @@
+"""Caption the pictures that are shipped, and write a page that shows how.
+
+The page is one file with everything in it: each picture, its caption, the other captions that were considered
+with their scores, and where the decoder looked at each word.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cnnrnn
+from cnnrnn.cli import machine, options
+from cnnrnn.cli.output import note, print_json, print_line, table
+from cnnrnn.core.errors import OptionsError
+from cnnrnn.core.samples import package_data, pictures_in
+
+if TYPE_CHECKING:
+    from cnnrnn.cli.page import Answered
+    from cnnrnn.runtime.model import Model
+
+STAGES = ("decode", "preprocess", "encoder", "step", "select", "backtrace", "total")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The bundle, the pictures, the page; and the options of the engine and the search."""
+    parser.add_argument("--bundle", default="emoji", help="a folder, or the name of a shipped bundle (default: emoji)")
+    parser.add_argument(
+        "--pictures", type=Path, help="a folder of other pictures to caption (default: the eight that are shipped)"
+    )
+    parser.add_argument(
+        "--output", type=Path, default=Path("demo.html"), help="the page to write (default: %(default)s)"
+    )
+    options.add_engine(parser)
+    options.add_search(parser)
+    parser.set_defaults(beams=5)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Caption, print a table (or JSON lines), write the page.
+
+    Raises:
+        OptionsError: the folder holds no picture.
+        CnnrnnError: the bundle or the engine cannot be used, or the page cannot be written.
+    """
+    folder = arguments.pictures or package_data("samples") / "demo"
+    pictures = pictures_in(folder)
+    if not pictures:
+        raise OptionsError(f"folder {folder} holds no picture")
+    from cnnrnn.cli.page import Answered, write_page
+    from cnnrnn.runtime.model import load
+
+    chosen = options.search_options(arguments)
+    with load(
+        arguments.bundle, backend=arguments.backend, precision=arguments.precision, threads=arguments.threads
+    ) as model:
+        answered = [Answered(path, model(path, **chosen)) for path in pictures]
+        write_page(arguments.output, answered, model.manifest, _about(model, answered))
+    if arguments.json:
+        for item in answered:
+            print_json({**item.result.to_dict(), "image": str(item.path)})
+    else:
+        _print(answered)
+    note(f"wrote {arguments.output}: open it in a browser to see where the decoder looked")
+    return 0
+
+
+def _print(answered: list[Answered]) -> None:
+    rows = [("picture", "text", "score", *STAGES)]
+    for item in answered:
+        timings = item.result.timings_ms
+        rows.append(
+            (
+                item.path.name,
+                item.result.text,
+                f"{item.result.score:.3f}",
+                *(f"{timings.get(stage, 0.0):.1f}" for stage in STAGES),
+            )
+        )
+    for line in table(rows, right=frozenset(range(2, len(rows[0])))):
+        print_line(line)
+    print_line("(times in milliseconds)")
+
+
+def _about(model: Model, answered: list[Answered]) -> dict[str, str]:
+    manifest, result = model.manifest, answered[0].result
+    facts = {
+        "bundle": f"{manifest.name}, {sum(file.bytes for file in manifest.files.values()) / 1e6:.1f} MB",
+        "license of the bundle": manifest.license,
+        "engine": f"{result.backend}, {result.precision}",
+        "processor": f"{machine.processor()}, {os.cpu_count()} cores",
+        "search": f"beam {len(result.hypotheses)}",
+        "made by": f"cnnrnn {cnnrnn.__version__}",
+    }
+    return {name: value for name, value in facts.items() if value}

@@ -1,0 +1,77 @@
+"""Say what a bundle holds, and verify every file of it.
+
+The SHA-256 of each file is compared with the manifest's; a file that is missing or altered is exit code 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from typing import Any
+
+from cnnrnn.cli import options
+from cnnrnn.cli.output import print_json, print_line, table
+from cnnrnn.core.bundle import Bundle
+from cnnrnn.core.manifest import GraphSpec, Manifest
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """BUNDLE alone."""
+    options.add_bundle(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Read and verify all of a bundle, then describe it.
+
+    Raises:
+        UnknownBundleError: no such folder and no such name.
+        BundleError: the manifest is not valid, or a file is missing or altered.
+    """
+    bundle = Bundle.open(arguments.bundle)
+    total = sum(len(bundle.read(name)) for name in bundle.manifest.files)
+    if arguments.json:
+        description: dict[str, Any] = dataclasses.asdict(bundle.manifest)
+        print_json({"folder": str(bundle.folder), "bytes": total, "verified": True, **description})
+        return 0
+    print_line(f"{bundle.manifest.name}: {bundle.manifest.summary or bundle.manifest.task}")
+    for line in _describe(bundle.manifest):
+        print_line(line)
+    print_line()
+    print_line(f"{len(bundle.manifest.files)} files, {total / 1e6:.2f} MB, every SHA-256 as the manifest says")
+    return 0
+
+
+def _describe(manifest: Manifest) -> list[str]:
+    image, search, vocabulary = manifest.image, manifest.search, manifest.vocabulary
+    lines = [
+        "",
+        *table(
+            [
+                ("license", manifest.license or "not stated"),
+                ("image", f"{image.height} × {image.width}, {image.resize}"),
+                ("vocabulary", f"{vocabulary.size} tokens"),
+                (
+                    "search",
+                    f"{search.beams} beams (up to {search.max_beams}), {search.min_length} to {search.max_length} "
+                    f"tokens, length penalty {search.length_penalty:g}",
+                ),
+                ("attention", "none" if manifest.alignment_grid is None else "{} × {} grid".format(*manifest.alignment_grid)),
+                ("select", ", ".join(manifest.select) or "made on demand"),
+                *((key, str(value)) for key, value in manifest.provenance.items() if not isinstance(value, dict | list)),
+                *((f"parity {key}", str(value)) for key, value in manifest.parity.items() if isinstance(value, int | float | str)),
+            ]
+        ),
+    ]
+    for precision, graphs in manifest.precisions.items():
+        for role, graph in graphs.items():
+            lines += ["", f"{precision} {role}: {graph.file}", *_tensors(graph)]
+    return lines
+
+
+def _tensors(graph: GraphSpec) -> list[str]:
+    rows = [
+        (f"  {way}", tensor.name, tensor.dtype, "(" + ", ".join(map(str, tensor.shape)) + ")")
+        for way, tensors in (("in", graph.inputs), ("out", graph.outputs))
+        for tensor in tensors
+    ]
+    return table(rows)

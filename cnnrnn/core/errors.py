@@ -1,0 +1,99 @@
+"""Every exception this package raises on purpose.
+
+    CnnrnnError                       exit code 1: the work failed
+    ├── RequestError (ValueError)     exit code 2: the request was wrong
+    │   ├── OptionsError              an option's value, or two options that contradict
+    │   ├── ConfigError               a training or export configuration
+    │   ├── ModelError                a model that does not follow the protocol of encode, initial_state, step
+    │   └── UnknownBundleError        a bundle name that is not shipped and a folder that does not exist
+    ├── ImageError                    a picture that cannot be read or used
+    ├── BundleError                   a bundle with a missing, altered, escaping or mismatched part
+    ├── ParityError                   two backends disagree; carries the report
+    ├── CheckpointError               a training checkpoint that cannot be read
+    ├── DataError                     a data set that cannot be read
+    ├── TrainingError                 a training run that cannot go on
+    ├── StorageError                  a file or folder that cannot be written; the old one is whole
+    ├── BackendError                  an inference engine that refused to load or to run
+    ├── ClosedError                   a model used after ``close()``
+    └── MissingDependencyError (ImportError)    exit code 3: nothing to do it with; names what to install
+
+A message names the offending value, the limit it broke and what to do about it.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class CnnrnnError(Exception):
+    """Root of the tree: ``except CnnrnnError`` catches all that this package raises on purpose."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class RequestError(CnnrnnError, ValueError):
+    """The caller asked for something impossible; nothing has been done."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class OptionsError(RequestError):
+    """An option's value is out of its limits, or two options contradict each other."""
+
+
+class ConfigError(RequestError):
+    """A configuration file has an unknown key, a wrong type or an impossible combination."""
+
+
+class ModelError(RequestError):
+    """A model does not follow the protocol of ``encode``, ``initial_state`` and ``step``."""
+
+
+class UnknownBundleError(RequestError):
+    """Neither a folder nor the name of a shipped bundle; the message lists those shipped."""
+
+
+class ImageError(CnnrnnError):
+    """A picture cannot be read, or is outside the limits stated in ``cnnrnn.runtime.image``."""
+
+
+class BundleError(CnnrnnError):
+    """A bundle's file is missing, altered, oversized or escapes its folder, or its manifest is not valid."""
+
+
+class ParityError(CnnrnnError):
+    """Two backends disagree beyond the stated tolerance. ``report`` says where they left the same path."""
+
+    def __init__(self, message: str, report: object = None) -> None:
+        super().__init__(message)
+        self.report = report
+
+
+class CheckpointError(CnnrnnError):
+    """A training checkpoint is missing, altered or of another schema."""
+
+
+class DataError(CnnrnnError):
+    """A data set cannot be read, or holds too little to do what was asked."""
+
+
+class TrainingError(CnnrnnError):
+    """A training run cannot go on (a loss that is not finite, say)."""
+
+
+class StorageError(CnnrnnError):
+    """A file or folder could not be written. What stood at its place before stands there still, whole."""
+
+
+class BackendError(CnnrnnError):
+    """An inference engine refused to load a graph or failed while running one."""
+
+
+class ClosedError(CnnrnnError):
+    """A model was used after ``close()``."""
+
+
+class MissingDependencyError(CnnrnnError, ImportError):
+    """An optional dependency is not installed; the message holds the command that installs it."""
+
+    exit_code: ClassVar[int] = 3

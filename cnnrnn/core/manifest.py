@@ -1,0 +1,269 @@
+"""``manifest.json``: what a bundle holds, as frozen dataclasses, read and written strictly.
+
+Reading checks types, limits and what the parts say about one another; it does not look at the bundle's
+other files, which is `cnnrnn.core.bundle`'s part.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from dataclasses import dataclass, field
+from typing import Any, Literal, cast
+
+from cnnrnn.core.errors import BundleError
+from cnnrnn.core.json_fields import Fields, integer, number, parse
+
+SCHEMA_VERSION = 1
+MAX_IMAGE_SIDE = 4096
+MAX_VOCABULARY = 1_000_000
+MAX_FILE_BYTES = 2 * 1024**3
+
+Dimension = int | str
+Resize = Literal["letterbox", "stretch", "crop"]
+_DTYPES = ("uint8", "int32", "int64", "float16", "float32", "bool")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """A graph's input or output: name, dtype (NumPy's name) and shape; a dynamic dimension is its letter."""
+
+    name: str
+    dtype: str
+    shape: tuple[Dimension, ...]
+
+
+@dataclass(frozen=True)
+class GraphSpec:
+    """An ONNX file, relative to the bundle's folder with ``/`` between parts, and its tensors in order."""
+
+    file: str
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+
+
+@dataclass(frozen=True)
+class ImageSpec:
+    """How a picture becomes the encoder's input, (height, width, 3) uint8 RGB.
+
+    ``mean`` and ``std``, in the unit interval, are applied inside the encoder graph; they are kept here for
+    training and inspection. ``fill`` (RGB) is the colour of the borders that ``letterbox`` adds.
+    """
+
+    height: int
+    width: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    resize: Resize = "letterbox"
+    fill: tuple[int, int, int] = (255, 255, 255)
+
+
+@dataclass(frozen=True)
+class VocabularySpec:
+    """V and the ids of the special tokens; ``end`` is every token that ends a caption."""
+
+    size: int
+    pad: int
+    start: int
+    end: tuple[int, ...]
+    unknown: int | None
+
+
+@dataclass(frozen=True)
+class SearchDefaults:
+    """What the search does unless told otherwise, and the widest beam that the bundle was checked with."""
+
+    beams: int = 5
+    max_beams: int = 5
+    max_length: int = 20
+    min_length: int = 1
+    length_penalty: float = 1.0
+
+
+@dataclass(frozen=True)
+class FileRecord:
+    """SHA-256 (hexadecimal) and size of one of the bundle's files."""
+
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Everything that ``manifest.json`` says.
+
+    Attributes:
+        precisions: by precision (``"fp32"``, ``"fp16"``, ``"int8"``) the graphs ``"encoder"`` and ``"step"``.
+        select: the select graphs, by name of the variant, such as ``"beam5"``.
+        alignment_grid: (rows, columns) of the picture's grid that an alignment's P positions are, row-major.
+        files: every file of the bundle but the manifest.
+        provenance: where weights and data come from; free.
+        parity: the report of the parity gate at export; free.
+    """
+
+    name: str
+    image: ImageSpec
+    vocabulary: VocabularySpec
+    search: SearchDefaults
+    precisions: dict[str, dict[str, GraphSpec]]
+    select: dict[str, GraphSpec]
+    schema_version: int = SCHEMA_VERSION
+    task: str = "caption"
+    summary: str = ""
+    license: str = ""
+    alignment_grid: tuple[int, int] | None = None
+    files: dict[str, FileRecord] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
+    parity: dict[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        """The text of ``manifest.json``, keys in the order of the fields."""
+        return json.dumps(dataclasses.asdict(self), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+    @staticmethod
+    def from_json(data: bytes | str, where: str = "manifest.json") -> Manifest:
+        """Read what `to_json` wrote.
+
+        Raises:
+            BundleError: naming the key, what stood there and what may; also for an unknown schema version.
+        """
+        return _manifest(parse(data.encode() if isinstance(data, str) else data, where), where)
+
+
+def _keys(kind: type) -> tuple[str, ...]:
+    return tuple(entry.name for entry in dataclasses.fields(kind))
+
+
+def _manifest(value: Any, where: str) -> Manifest:
+    version = Fields(value, where).get("schema_version")
+    if version != SCHEMA_VERSION or isinstance(version, bool):
+        raise BundleError(
+            f"{where}.schema_version is {version!r}; this version of cnnrnn reads {SCHEMA_VERSION}. "
+            "Export the bundle again with this version, or install the version that wrote it."
+        )
+    fields = Fields(value, where, _keys(Manifest))
+    manifest = Manifest(
+        name=fields.text("name"),
+        image=_image(fields.get("image"), fields.place("image")),
+        vocabulary=_vocabulary(fields.get("vocabulary"), fields.place("vocabulary")),
+        search=_search(fields.get("search"), fields.place("search")),
+        precisions=fields.table("precisions", _pair),
+        select=fields.table("select", _graph),
+        task=fields.choice("task", ("caption",)),
+        summary=fields.text("summary"),
+        license=fields.text("license"),
+        alignment_grid=_grid(fields),
+        files=fields.table("files", _file),
+        provenance=fields.free("provenance"),
+        parity=fields.free("parity"),
+    )
+    if not _NAME.fullmatch(manifest.name):
+        raise BundleError(
+            f"{where}.name is {manifest.name!r}; letters, digits, '.', '_' and '-' are allowed, up to 64"
+        )
+    if not manifest.precisions:
+        raise BundleError(f"{where}.precisions is empty; at least one precision is needed")
+    return manifest
+
+
+def _image(value: Any, where: str) -> ImageSpec:
+    fields = Fields(value, where, _keys(ImageSpec))
+    return ImageSpec(
+        height=fields.integer("height", 1, MAX_IMAGE_SIDE),
+        width=fields.integer("width", 1, MAX_IMAGE_SIDE),
+        mean=cast("tuple[float, float, float]", fields.items("mean", number, 3)),
+        std=cast("tuple[float, float, float]", fields.items("std", _positive, 3)),
+        resize=cast(Resize, fields.choice("resize", ("letterbox", "stretch", "crop"))),
+        fill=cast("tuple[int, int, int]", fields.items("fill", _byte, 3)),
+    )
+
+
+def _vocabulary(value: Any, where: str) -> VocabularySpec:
+    fields = Fields(value, where, _keys(VocabularySpec))
+    size = fields.integer("size", 2, MAX_VOCABULARY)
+    end = fields.items("end", lambda item, place: integer(item, place, 0, size - 1))
+    if not end or len(set(end)) != len(end):
+        raise BundleError(
+            f"{fields.place('end')} is {list(end)}; distinct token ids, one at least, are needed"
+        )
+    unknown = fields.get("unknown")
+    return VocabularySpec(
+        size=size,
+        pad=fields.integer("pad", 0, size - 1),
+        start=fields.integer("start", 0, size - 1),
+        end=end,
+        unknown=None if unknown is None else fields.integer("unknown", 0, size - 1),
+    )
+
+
+def _search(value: Any, where: str) -> SearchDefaults:
+    fields = Fields(value, where, _keys(SearchDefaults))
+    most = fields.integer("max_beams", 1, 32)
+    longest = fields.integer("max_length", 1, 1024)
+    return SearchDefaults(
+        beams=fields.integer("beams", 1, most),
+        max_beams=most,
+        max_length=longest,
+        min_length=fields.integer("min_length", 0, longest),
+        length_penalty=fields.number("length_penalty"),
+    )
+
+
+def _pair(value: Any, where: str) -> dict[str, GraphSpec]:
+    fields = Fields(value, where, ("encoder", "step"))
+    return {name: _graph(fields.get(name), fields.place(name)) for name in ("encoder", "step")}
+
+
+def _graph(value: Any, where: str) -> GraphSpec:
+    fields = Fields(value, where, _keys(GraphSpec))
+    return GraphSpec(
+        file=fields.text("file"),
+        inputs=fields.items("inputs", _tensor),
+        outputs=fields.items("outputs", _tensor),
+    )
+
+
+def _tensor(value: Any, where: str) -> TensorSpec:
+    fields = Fields(value, where, _keys(TensorSpec))
+    return TensorSpec(
+        name=fields.text("name"),
+        dtype=fields.choice("dtype", _DTYPES),
+        shape=fields.items("shape", _dimension),
+    )
+
+
+def _dimension(value: Any, where: str) -> Dimension:
+    if isinstance(value, str) and value.isidentifier():
+        return value
+    return integer(value, where, 0, 2**31 - 1)
+
+
+def _file(value: Any, where: str) -> FileRecord:
+    fields = Fields(value, where, _keys(FileRecord))
+    digest = fields.text("sha256")
+    if not _SHA256.fullmatch(digest):
+        raise BundleError(f"{fields.place('sha256')} is {digest[:80]!r}; 64 hexadecimal digits are needed")
+    return FileRecord(sha256=digest, bytes=fields.integer("bytes", 0, MAX_FILE_BYTES))
+
+
+def _grid(fields: Fields) -> tuple[int, int] | None:
+    if fields.get("alignment_grid") is None:
+        return None
+    rows, columns = fields.items(
+        "alignment_grid", lambda item, place: integer(item, place, 1, MAX_IMAGE_SIDE), 2
+    )
+    return rows, columns
+
+
+def _positive(value: Any, where: str) -> float:
+    result = number(value, where)
+    if result <= 0:
+        raise BundleError(f"{where} is {result}; a number above 0 is needed")
+    return result
+
+
+def _byte(value: Any, where: str) -> int:
+    return integer(value, where, 0, 255)

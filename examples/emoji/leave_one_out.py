@@ -1,0 +1,123 @@
+"""Judges the emoji recipe on vendors that it was not trained on, and writes the table of the model card.
+
+    python examples/emoji/leave_one_out.py --data data/emoji --runs runs --epochs 16
+
+For each of the three vendors: trains on the other two, exports, captions the third with the exported bundle at
+beam 5, and scores it beside its floors. A run that was cut short goes on where it was; a finished one is not
+done again. ``--shipped BUNDLE`` scores that bundle on Fluent, a fourth vendor, which none of the runs sees.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cnnrnn.core.manifest import ImageSpec
+from cnnrnn.data.readers import Sample, read_captions
+from cnnrnn.evaluation import evaluate, score_captions
+from cnnrnn.export import export_checkpoint
+from cnnrnn.models.config import ModelConfig
+from cnnrnn.models.encoders import Encoder, build_encoder
+from cnnrnn.runtime.image import fit, read_image
+from cnnrnn.training import TrainConfig, load_model, train
+from cnnrnn.training.trainer import Normalise
+
+VENDORS = ("noto", "twemoji", "openmoji")
+UNSEEN = "fluent"
+HERE = Path(__file__).resolve().parent
+
+log = logging.getLogger("emoji.leave_one_out")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=Path("data/emoji"), help="the folder that fetch.py wrote")
+    parser.add_argument("--runs", type=Path, default=Path("runs"), help="where checkpoints are kept")
+    parser.add_argument("--epochs", type=int, default=16, help="epochs of each of the three runs")
+    parser.add_argument("--shipped", type=Path, help="a bundle trained on all three, to score on Fluent")
+    parser.add_argument("--results", type=Path, default=HERE / "results", help="folder of JSON results")
+    options = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    options.results.mkdir(parents=True, exist_ok=True)
+    for vendor in VENDORS:
+        result = options.results / f"without-{vendor}.json"
+        if not result.exists():
+            write(result, held_out(vendor, options.data, options.runs / f"emoji-without-{vendor}", options.epochs))
+    if options.shipped:
+        write(options.results / f"{UNSEEN}.json", shipped(options.shipped, options.data, options.runs / "emoji/last.pt"))
+
+
+def held_out(vendor: str, data: Path, run: Path, epochs: int) -> dict[str, Any]:
+    """Trains on the other two vendors and scores the exported bundle on this one."""
+    config = leave_out(TrainConfig.load(HERE / "emoji.toml"), vendor, data.resolve(), run.resolve(), epochs)
+    last = train(config, resume=(run / "last.pt").exists(), progress_bar=True).last
+    export_checkpoint(last, run / "bundle", name=f"emoji-without-{vendor}", weight_storage="fp16")
+    result = scored(run / "bundle", vendor, data, last, [data / other for other in VENDORS if other != vendor])
+    return {**result, "epochs": epochs}
+
+
+def leave_out(config: TrainConfig, vendor: str, data: Path, run: Path, epochs: int) -> TrainConfig:
+    """The shipped recipe without one vendor, watched on nothing."""
+    train_sources = tuple(str(data / other) for other in VENDORS if other != vendor)
+    return replace(
+        config,
+        output=str(run),
+        data=replace(config.data, train=train_sources, validation=()),
+        training=replace(config.training, epochs=epochs),
+    )
+
+
+def shipped(bundle: Path, data: Path, checkpoint: Path) -> dict[str, Any]:
+    """Scores the bundle trained on all three vendors on the fourth."""
+    return scored(bundle, UNSEEN, data, checkpoint, [data / vendor for vendor in VENDORS])
+
+
+def scored(bundle: Path, vendor: str, data: Path, checkpoint: Path, known: list[Path]) -> dict[str, Any]:
+    """The bundle's scores on a vendor at beam 5, and the floors beside them."""
+    result = evaluate(bundle, [data / vendor], beams=5).to_dict()
+    result.pop("failed")
+    result["vendor"] = vendor
+    config = load_model(checkpoint)
+    before = build_encoder(ModelConfig(encoder=config.model.config.encoder, pretrained=True, attention="none"))
+    for floor, encoder in (("imagenet", before), ("trained", config.model.encoder)):
+        result[f"floor_nearest_{floor}_trunk"] = nearest(encoder, config.image, data / vendor, known)
+    log.info("%s", json.dumps(result))
+    return result
+
+
+def nearest(encoder: Encoder, image: ImageSpec, vendor: Path, known: list[Path]) -> dict[str, Any]:
+    """The floor: each picture gets the name of the known picture with the nearest pooled features (cosine)."""
+    unknown = read_captions(vendor)
+    library = [sample for folder in known for sample in read_captions(folder)]
+    keys, queries = pooled(encoder, image, library), pooled(encoder, image, unknown)
+    best = (queries @ keys.T).argmax(dim=1).tolist()
+    texts = [library[number].captions[0] for number in best]
+    return vars(score_captions(texts, [sample.captions for sample in unknown]))
+
+
+@torch.no_grad()
+def pooled(encoder: Encoder, image: ImageSpec, samples: list[Sample]) -> Tensor:
+    """Unit-length features averaged over positions, one row a picture."""
+    encoder.eval()
+    normalise = Normalise(image, torch.device("cpu"))
+    rows = []
+    for start in range(0, len(samples), 64):
+        pictures = [fit(read_image(sample.image), image) for sample in samples[start : start + 64]]
+        batch = torch.stack([torch.from_numpy(picture).permute(2, 0, 1) for picture in pictures])
+        rows.append(encoder(normalise(batch)).mean(dim=1))
+    return torch.nn.functional.normalize(torch.cat(rows), dim=1)
+
+
+def write(path: Path, result: dict[str, Any]) -> None:
+    path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

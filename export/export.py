@@ -1,0 +1,306 @@
+"""`export_bundle` and `export_checkpoint`: from a torch model to a bundle that was proven to say the same.
+
+Everything is made in memory and decoded there. The bundle's folder appears, in one rename, after the parity
+gate has passed; otherwise nothing is written.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+
+from cnnrnn.core.bundle import TOKENIZER, check_target, write_bundle
+from cnnrnn.core.errors import BundleError, OptionsError, ParityError
+from cnnrnn.core.manifest import GraphSpec, ImageSpec, Manifest, SearchDefaults, VocabularySpec
+from cnnrnn.core.search import SearchOptions, options_for
+from cnnrnn.core.tokenizer import Tokenizer
+from cnnrnn.export.check import check_model
+from cnnrnn.export.onnx_graph import encoder_graph, step_graph
+from cnnrnn.export.parity import BATCH, Pictures, compare
+from cnnrnn.export.pictures import find_pictures, read_pictures
+from cnnrnn.export.report import ParityReport, StorageEffect
+from cnnrnn.export.signature import Signature, trace_signature
+from cnnrnn.export.tidy import graph_bytes
+from cnnrnn.export.torch_backend import TorchBackend
+from cnnrnn.export.weights import round_weights, store_fp16
+from cnnrnn.runtime.backtrace import trace_back
+from cnnrnn.runtime.clock import Clock
+from cnnrnn.runtime.loop import SpecialTokens, decode
+from cnnrnn.runtime.ort_cpu import Graphs, OrtCpuBackend
+from cnnrnn.runtime.select import make_select, select_name, select_spec
+
+_log = logging.getLogger(__name__)
+
+PRECISION = "fp32"
+GATE_BEAMS = 5
+LEAST_PICTURES = 100
+MOST_PICTURES = 256
+
+WeightStorage: TypeAlias = Literal["fp32", "fp16"]
+Progress: TypeAlias = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """What a bundle says of itself, and how it is proven.
+
+    Attributes:
+        name: of the bundle: letters, digits, ``.``, ``_`` and ``-``.
+        image: how a picture becomes the encoder's input.
+        search: the search's defaults; ``max_beams`` select graphs are carried, one for each width.
+        summary, license, provenance: for people; free.
+        pictures: a folder of pictures for the parity gate; None for the shipped samples.
+        alignment_grid: (rows, columns) of the alignment's positions; None where there is no such grid.
+        weight_storage: ``"fp16"`` rounds the model's matrices to fp16 first and halves the files. The rounded
+            model is then what is exported and proven, and the report says how many captions rounding changed.
+        least_pictures: how few pictures are too few to prove anything.
+        most_pictures: of a larger folder, as many are used.
+    """
+
+    name: str
+    image: ImageSpec
+    search: SearchDefaults = field(default_factory=SearchDefaults)
+    summary: str = ""
+    license: str = ""
+    provenance: dict[str, Any] = field(default_factory=dict)
+    pictures: Path | None = None
+    alignment_grid: tuple[int, int] | None = None
+    weight_storage: WeightStorage = "fp32"
+    least_pictures: int = LEAST_PICTURES
+    most_pictures: int = MOST_PICTURES
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """All of a bundle before it is a folder."""
+
+    manifest: Manifest
+    files: dict[str, bytes]
+
+    def graphs(self) -> Graphs:
+        return Graphs(self.manifest, PRECISION, self.files.__getitem__)
+
+
+def export_bundle(
+    model: Any,
+    tokenizer: Tokenizer,
+    target: str | os.PathLike[str],
+    *,
+    options: ExportOptions,
+    progress: Progress | None = None,
+) -> ParityReport:
+    """Export a model and, if it passes the parity gate, write its bundle.
+
+    Args:
+        model: follows `CaptionModel`; in ``eval`` mode, float32, on the CPU. It is not changed.
+        tokenizer: its size must be the model's V.
+        target: the bundle's folder. A bundle there is replaced, anything else refused.
+        options: see `ExportOptions`.
+        progress: called with a stage's name and how much of how much is done.
+
+    Returns:
+        The gate's report, which is also in the manifest.
+
+    Raises:
+        OptionsError: an option is wrong, the target is no bundle, or there are too few pictures.
+        ModelError: the model does not follow the protocol or cannot be traced.
+        ParityError: torch and ONNX Runtime disagree; nothing was written. ``report`` is the report.
+        StorageError: the disk is full or not writable; what was at ``target`` is there still.
+    """
+    tell = progress or _tell_nobody
+    folder = Path(target)
+    _check_options(options, tokenizer)
+    check_target(folder)
+    paths, source = find_pictures(options.pictures, options.least_pictures, options.most_pictures)
+    tell("check", 0, 1)
+    check_model(
+        model, options.image, vocabulary=tokenizer.size, alignment_grid=options.alignment_grid
+    ).raise_problems()
+    pictures, skipped = read_pictures(paths, options.image, options.least_pictures)
+    reference = round_weights(model) if options.weight_storage == "fp16" else model
+    tell("graphs", 0, 1)
+    parts = _build(reference, tokenizer, options)
+    report = _prove(model, reference, parts, tokenizer, pictures, options, tell)
+    report = dataclasses.replace(report, source=source, skipped=skipped)
+    if not report.passed:
+        raise ParityError(f"nothing was written to {folder}: {report}", report)
+    tell("write", 0, 1)
+    write_bundle(folder, dataclasses.replace(parts.manifest, parity=report.to_dict()), parts.files)
+    _log.info("%s", report)
+    return report
+
+
+def export_checkpoint(
+    checkpoint: str | os.PathLike[str],
+    target: str | os.PathLike[str],
+    *,
+    progress: Progress | None = None,
+    **changes: Any,
+) -> ParityReport:
+    """Export a checkpoint of ``cnnrnn train``.
+
+    Args:
+        checkpoint: the file; it knows its tokenizer, picture size, search defaults and name.
+        changes: fields of `ExportOptions` to set otherwise; those that are None are left as they are.
+
+    Raises:
+        CheckpointError: the file is missing, altered or of another version.
+        OptionsError: a change that is no field of `ExportOptions`; else as `export_bundle`.
+    """
+    from cnnrnn.training.checkpoint import load_model
+
+    known = {entry.name for entry in dataclasses.fields(ExportOptions)}
+    unknown = sorted(set(changes) - known)
+    if unknown:
+        raise OptionsError(f"{', '.join(unknown)} is no export option; there are {', '.join(sorted(known))}")
+    check_target(Path(target))
+    loaded = load_model(Path(checkpoint))
+    options = ExportOptions(
+        name=loaded.name,
+        image=loaded.image,
+        search=loaded.search,
+        summary=loaded.summary,
+        license=loaded.license,
+        provenance=loaded.provenance,
+        alignment_grid=loaded.alignment_grid,
+    )
+    options = dataclasses.replace(
+        options, **{name: value for name, value in changes.items() if value is not None}
+    )
+    return export_bundle(loaded.model, loaded.tokenizer, target, options=options, progress=progress)
+
+
+def _check_options(options: ExportOptions, tokenizer: Tokenizer) -> None:
+    if options.weight_storage not in ("fp32", "fp16"):
+        raise OptionsError(f"weight_storage={options.weight_storage!r} is neither 'fp32' nor 'fp16'")
+    if options.least_pictures < 1 or options.most_pictures < options.least_pictures:
+        raise OptionsError(
+            f"least_pictures={options.least_pictures} and most_pictures={options.most_pictures}: the first "
+            "is at least 1, the second at least the first"
+        )
+    graph = GraphSpec("none", (), ())
+    pair = {PRECISION: {"encoder": graph, "step": graph}}
+    try:  # the manifest's own reader knows every rule of what may stand in it
+        Manifest.from_json(_manifest(options, tokenizer, pair, {}).to_json(), "options")
+    except (BundleError, TypeError, ValueError) as error:
+        raise OptionsError(f"these options make no valid bundle: {error}") from error
+
+
+def _build(model: Any, tokenizer: Tokenizer, options: ExportOptions) -> _Parts:
+    """Trace, export and describe: every file of the bundle but the manifest."""
+    halved = options.weight_storage == "fp16"
+    step, signature = step_graph(model, trace_signature(model, options.image), fold_batch_norm=not halved)
+    encoder = encoder_graph(model, signature, fold_batch_norm=not halved)
+    if halved:
+        saved = store_fp16(encoder) + store_fp16(step)
+        _log.info("weights stored as fp16: %d bytes saved", saved)
+    pair, files = _described(encoder, step, signature)
+    selects: dict[str, GraphSpec] = {}
+    for beams in range(1, options.search.max_beams + 1):
+        spec = select_spec(f"select/{select_name(beams)}.onnx", beams)
+        selects[select_name(beams)] = spec
+        files[spec.file] = make_select(beams, vocabulary=tokenizer.size)
+    files[TOKENIZER] = tokenizer.to_json().encode()
+    return _Parts(_manifest(options, tokenizer, {PRECISION: pair}, selects), files)
+
+
+def _described(
+    encoder: onnx.ModelProto, step: onnx.ModelProto, signature: Signature
+) -> tuple[dict[str, GraphSpec], dict[str, bytes]]:
+    pair = {
+        "encoder": GraphSpec(
+            f"{PRECISION}/encoder.onnx", signature.encoder_inputs(), signature.encoder_outputs()
+        ),
+        "step": GraphSpec(f"{PRECISION}/step.onnx", signature.step_inputs(), signature.step_outputs()),
+    }
+    return pair, {pair["encoder"].file: graph_bytes(encoder), pair["step"].file: graph_bytes(step)}
+
+
+def _manifest(
+    options: ExportOptions,
+    tokenizer: Tokenizer,
+    precisions: dict[str, dict[str, GraphSpec]],
+    selects: dict[str, GraphSpec],
+) -> Manifest:
+    vocabulary = VocabularySpec(
+        tokenizer.size, tokenizer.pad, tokenizer.start, (tokenizer.end,), tokenizer.unknown
+    )
+    made_with = {"torch": torch.__version__, "onnx": onnx.__version__, "python": platform.python_version()}
+    return Manifest(
+        name=options.name,
+        image=options.image,
+        vocabulary=vocabulary,
+        search=options.search,
+        precisions=precisions,
+        select=selects,
+        summary=options.summary,
+        license=options.license,
+        alignment_grid=options.alignment_grid,
+        provenance={
+            **options.provenance,
+            "weight_storage": options.weight_storage,
+            "exported_with": made_with,
+        },
+    )
+
+
+def _prove(
+    model: Any,
+    reference: Any,
+    parts: _Parts,
+    tokenizer: Tokenizer,
+    pictures: Pictures,
+    options: ExportOptions,
+    tell: Progress,
+) -> ParityReport:
+    """Decode every picture by torch and by ONNX Runtime, over exactly the bytes that would be written."""
+    widths = sorted({1, min(GATE_BEAMS, options.search.max_beams), options.search.beams})
+    searches = [options_for(parts.manifest, beams=beams) for beams in widths]
+    engine = OrtCpuBackend(parts.graphs())
+    try:
+        oracle = TorchBackend(reference, options.image, engine)
+        results, tensors = compare(
+            oracle, engine, pictures, searches, tokenizer, lambda done, total: tell("parity", done, total)
+        )
+        storage = None
+        if options.weight_storage == "fp16":
+            trained = TorchBackend(model, options.image, engine)
+            storage = _storage_effect(trained, oracle, pictures, searches[0], tokenizer)
+    finally:
+        engine.close()
+    versions = {"torch": str(torch.__version__), "onnxruntime": str(onnxruntime.__version__)}
+    return ParityReport(len(pictures.pixels), "", (), results, tensors, storage, versions)
+
+
+def _storage_effect(
+    trained: TorchBackend,
+    rounded: TorchBackend,
+    pictures: Pictures,
+    options: SearchOptions,
+    tokenizer: Tokenizer,
+) -> StorageEffect:
+    """How many greedy captions rounding left as they were: for the report, the gate judges the export."""
+    special = SpecialTokens(tokenizer.start, (tokenizer.end,))
+    same = 0
+    for first in range(0, len(pictures.pixels), BATCH):
+        images = np.stack(pictures.pixels[first : first + BATCH])
+        histories = [decode(backend, images, options, special, Clock()) for backend in (trained, rounded)]
+        for image in range(len(images)):
+            one, other = (trace_back(history, image, 1)[0].tokens.tolist() for history in histories)
+            same += one == other
+    return StorageEffect("fp16", len(pictures.pixels), same)
+
+
+def _tell_nobody(stage: str, done: int, total: int) -> None:
+    """The progress of a caller who did not ask."""

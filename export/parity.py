@@ -1,0 +1,213 @@
+"""The parity gate: torch and ONNX Runtime caption the same pictures freely, and everything is compared.
+
+Both decode on their own, so that an error feeds itself back as it would in use; as long as a picture's two
+searches have chosen the same tokens, their tensors are compared too. Where the searches part, the scores in
+the first differing place say whether it was a numerical tie.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cnnrnn.core.search import SearchOptions
+from cnnrnn.core.tokenizer import Tokenizer
+from cnnrnn.export.recording import Arrays, Recording
+from cnnrnn.export.report import Departure, SearchParity, TensorParity
+from cnnrnn.export.tolerances import TIE, tolerance_of
+from cnnrnn.runtime.backend import Backend
+from cnnrnn.runtime.backtrace import trace_back
+from cnnrnn.runtime.clock import Clock
+from cnnrnn.runtime.loop import History, SpecialTokens, decode
+
+BATCH = 8
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Names and pixels: ``pixels[i]`` is (H, W, 3) uint8 RGB, of the encoder's size."""
+
+    names: Sequence[str]
+    pixels: Sequence[NDArray[np.uint8]]
+
+
+def compare(
+    expected: Backend,
+    found: Backend,
+    pictures: Pictures,
+    searches: Sequence[SearchOptions],
+    tokenizer: Tokenizer,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[tuple[SearchParity, ...], dict[str, TensorParity]]:
+    """Decode every picture by both backends, once for each search.
+
+    Args:
+        expected: the oracle.
+        found: what is judged.
+        progress: told how many decodings of how many are done.
+
+    Returns:
+        A result for each search, and one for each tensor that the judged backend makes.
+    """
+    special = SpecialTokens(tokenizer.start, (tokenizer.end,))
+    tensors: dict[str, _Worst] = {}
+    results = []
+    total = len(searches) * len(pictures.pixels)
+    for number, options in enumerate(searches):
+        departures: list[Departure] = []
+        for first in range(0, len(pictures.pixels), BATCH):
+            batch = slice(first, first + BATCH)
+            images = np.stack(pictures.pixels[batch])
+            both = (
+                _Decoded.of(expected, images, options, special),
+                _Decoded.of(found, images, options, special),
+            )
+            names = pictures.names[batch]
+            partings = [_parting(both[0].history, both[1].history, image) for image in range(len(images))]
+            _compare_tensors(*both, names, partings, tensors)
+            departures += _departures(*both, names, partings, options, tokenizer)
+            if progress is not None:
+                progress(number * len(pictures.pixels) + first + len(images), total)
+        results.append(_summary(options.beams, len(pictures.pixels), departures))
+    return tuple(results), {name: worst.report(name) for name, worst in tensors.items()}
+
+
+@dataclass(frozen=True)
+class _Decoded:
+    history: History
+    encoded: Arrays
+    steps: list[Arrays]
+
+    @staticmethod
+    def of(
+        backend: Backend, images: NDArray[np.uint8], options: SearchOptions, special: SpecialTokens
+    ) -> _Decoded:
+        recording = Recording(backend)
+        history = decode(recording, images, options, special, Clock())
+        return _Decoded(history, recording.encoded, recording.steps)
+
+
+@dataclass(frozen=True)
+class _Parting:
+    """The first step and beam at which two searches of one image chose differently, and by how much."""
+
+    step: int
+    beam: int
+    score_gap: float
+
+
+def _parting(one: History, other: History, image: int) -> _Parting | None:
+    steps = min(len(one.tokens), len(other.tokens))
+    for step in range(steps):
+        differ = (one.tokens[step, image] != other.tokens[step, image]) | (
+            one.parents[step, image] != other.parents[step, image]
+        )
+        if differ.any():
+            beam = int(differ.argmax())
+            return _Parting(step, beam, _gap(one.scores[step, image, beam], other.scores[step, image, beam]))
+    return None
+
+
+def _compare_tensors(
+    expected: _Decoded,
+    found: _Decoded,
+    names: Sequence[str],
+    partings: Sequence[_Parting | None],
+    tensors: dict[str, _Worst],
+) -> None:
+    """Compare what both made, picture by picture, up to and with the step at which their choices part."""
+    for image, parting in enumerate(partings):
+        pairs: list[tuple[int | None, Arrays, Arrays]] = [(None, expected.encoded, found.encoded)]
+        last = len(found.steps) if parting is None else parting.step + 1
+        pairs += [
+            (step, *arrays)
+            for step, arrays in enumerate(zip(expected.steps[:last], found.steps[:last], strict=False))
+        ]
+        for step, wanted, got in pairs:
+            for name, array in got.items():
+                worst = tensors.setdefault(name, _Worst())
+                worst.add(name, wanted[name][image], array[image], names[image], step)
+
+
+class _Worst:
+    """The largest difference of one tensor so far."""
+
+    def __init__(self) -> None:
+        self._compared = 0
+        self._largest = 0.0
+        self._share = -1.0
+        self._picture, self._step = "", None
+
+    def add(self, name: str, wanted: NDArray[Any], got: NDArray[Any], picture: str, step: int | None) -> None:
+        self._compared += 1
+        difference, share = _share_of_tolerance(name, wanted, got)
+        self._largest = max(self._largest, difference)
+        if share > self._share:
+            self._share, self._picture, self._step = share, picture, step  # type: ignore[assignment]
+
+    def report(self, name: str) -> TensorParity:
+        tolerance = tolerance_of(name)
+        limit = f"{tolerance.absolute:g} + {tolerance.relative:g} of the largest value: {tolerance.reason}"
+        return TensorParity(self._compared, self._largest, self._share, self._picture, self._step, limit)
+
+
+def _share_of_tolerance(name: str, wanted: NDArray[Any], got: NDArray[Any]) -> tuple[float, float]:
+    """The largest difference of two tensors, and its share of the tolerance; NaN counts as far beyond."""
+    far = float(np.finfo(np.float32).max)
+    if wanted.shape != got.shape or not np.isfinite(got).all():
+        return far, far
+    difference = float(np.abs(wanted.astype(np.float64) - got.astype(np.float64)).max(initial=0.0))
+    if np.issubdtype(wanted.dtype, np.integer):
+        return difference, difference * far if difference else 0.0
+    tolerance = tolerance_of(name)
+    limit = tolerance.absolute + tolerance.relative * float(np.abs(wanted).max(initial=0.0))
+    return difference, difference / limit
+
+
+def _departures(
+    expected: _Decoded,
+    found: _Decoded,
+    names: Sequence[str],
+    partings: Sequence[_Parting | None],
+    options: SearchOptions,
+    tokenizer: Tokenizer,
+) -> list[Departure]:
+    """The pictures whose finished hypotheses differ, with where their searches parted."""
+    result = []
+    for image, name in enumerate(names):
+        wanted = trace_back(expected.history, image, options.beams)
+        got = trace_back(found.history, image, options.beams)
+        if [path.tokens.tolist() for path in wanted] == [path.tokens.tolist() for path in got]:
+            continue
+        parting = partings[image]
+        if parting is None:
+            place, gap = _ranking_gap(wanted, got)
+            step = None
+        else:
+            step, place, gap = parting.step, parting.beam, parting.score_gap
+        captions = [tokenizer.decode(paths[0].tokens) if paths else "" for paths in (wanted, got)]
+        result.append(Departure(name, options.beams, step, place, gap, *captions))
+    return result
+
+
+def _ranking_gap(wanted: Sequence[Any], got: Sequence[Any]) -> tuple[int, float]:
+    """The first place of two rankings that differs, and the difference of the scores there."""
+    for place, (one, other) in enumerate(zip(wanted, got, strict=False)):
+        if one.tokens.tolist() != other.tokens.tolist():
+            return place, _gap(one.score, other.score)
+    return min(len(wanted), len(got)), float(np.finfo(np.float32).max)
+
+
+def _gap(one: float, other: float) -> float:
+    gap = abs(float(one) - float(other))
+    return gap if np.isfinite(gap) else float(np.finfo(np.float32).max)
+
+
+def _summary(beams: int, pictures: int, departures: Sequence[Departure]) -> SearchParity:
+    ties = tuple(departure for departure in departures if departure.score_gap < TIE)
+    mismatches = tuple(departure for departure in departures if departure.score_gap >= TIE)
+    return SearchParity(beams, pictures, pictures - len(departures), ties, mismatches)

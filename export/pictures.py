@@ -1,0 +1,64 @@
+"""The pictures that the parity gate decodes: a folder of the user's, or those shipped with the package."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from cnnrnn.core.errors import ImageError, OptionsError
+from cnnrnn.core.manifest import ImageSpec
+from cnnrnn.core.samples import pictures_in, sample_pictures
+from cnnrnn.export.parity import Pictures
+from cnnrnn.runtime.image import fit, read_image
+
+_log = logging.getLogger(__name__)
+
+
+def find_pictures(folder: Path | None, least: int, most: int) -> tuple[list[Path], str]:
+    """The files to decode, and a few words that say whose they are.
+
+    Args:
+        folder: a folder, searched with everything under it; None for the shipped samples.
+        least: how many there must be.
+        most: of more than this, as many are taken, evenly spread over their sorted names.
+
+    Raises:
+        OptionsError: the folder does not exist or holds too few pictures.
+    """
+    if folder is not None and not folder.is_dir():
+        raise OptionsError(f"pictures={str(folder)!r} is no folder; give one with at least {least} pictures")
+    found = sample_pictures() if folder is None else pictures_in(folder)
+    source = "the shipped samples" if folder is None else f"folder {folder.resolve().name}"
+    if len(found) < least:
+        raise OptionsError(
+            f"{source} has {len(found)} pictures and the parity gate needs {least}; give pictures=, a folder "
+            "with at least as many of the kind that the model is for"
+        )
+    if len(found) > most:
+        found = [found[index * len(found) // most] for index in range(most)]
+    return found, source
+
+
+def read_pictures(paths: list[Path], image: ImageSpec, least: int) -> tuple[Pictures, tuple[str, ...]]:
+    """Read the files and bring them to the encoder's size, as the runtime does.
+
+    Returns:
+        The pictures, and the names of files that could not be read.
+
+    Raises:
+        OptionsError: fewer than ``least`` could be read.
+    """
+    names, pixels, skipped = [], [], []
+    for path in paths:
+        try:
+            pixels.append(fit(read_image(path), image))
+            names.append(path.name)
+        except ImageError as error:
+            _log.warning("left out of the parity gate: %s", error)
+            skipped.append(path.name)
+    if len(pixels) < least:
+        raise OptionsError(
+            f"only {len(pixels)} of {len(paths)} pictures could be read and the parity gate needs {least}; "
+            f"unreadable are {', '.join(skipped[:3])}; add or repair some"
+        )
+    return Pictures(names, pixels), tuple(skipped)

@@ -1,0 +1,212 @@
+"""From a path, encoded bytes or an array to the uint8 RGB picture that the encoder takes.
+
+Rules, in the order in which they apply:
+
+- Formats: JPEG, PNG, WebP, GIF, BMP, TIFF. Of an animation the first frame counts.
+- Limits: a side of 1 to 16,384 pixels, 100 million pixels, 256 MiB of file; known before anything is
+  decoded. A picture of one pixel is a picture. A truncated file is refused, never filled in.
+- 16-bit samples are scaled to 8 bits (65535 to 255, rounded); floating-point ones are refused.
+- CMYK becomes RGB as OpenCV does it, without a colour profile; grey is repeated three times.
+- Alpha, not premultiplied, is laid onto white.
+- EXIF's orientation is applied, as a viewer does.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cnnrnn.core.errors import ImageError, OptionsError
+from cnnrnn.core.extras import require_cv2
+from cnnrnn.core.manifest import ImageSpec
+from cnnrnn.runtime.image_header import read_header
+
+Picture = NDArray[np.uint8]
+ImageSource = str | os.PathLike[str] | bytes | bytearray | memoryview | NDArray[np.uint8]
+Color = Literal["bgr", "rgb"]
+
+MAX_SIDE_PX = 16_384
+MAX_PIXELS = 100_000_000
+MAX_FILE_BYTES = 256 * 1024**2
+
+
+def read_image(source: ImageSource, color: Color = "bgr") -> Picture:
+    """Read a picture.
+
+    Args:
+        source: a path, an encoded file's bytes, or an array: uint8, (H, W) grey, (H, W, 1) grey, (H, W, 3)
+            colour or (H, W, 4) colour and alpha.
+        color: the order of an array's channels, ``"bgr"`` (OpenCV's, the default) or ``"rgb"``; for files it
+            means nothing.
+
+    Returns:
+        (H, W, 3) uint8 RGB; an array of its own, or the caller's own where that is RGB already.
+
+    Raises:
+        ImageError: the picture cannot be read or breaks a rule of this module.
+        OptionsError: ``color`` is neither ``"bgr"`` nor ``"rgb"``.
+        MissingDependencyError: OpenCV is not installed.
+    """
+    check_color(color)
+    if isinstance(source, np.ndarray):
+        return _from_array(source, color)
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        return _decode(bytes(source), f"the picture ({len(source)} bytes)")
+    if isinstance(source, (str, os.PathLike)):
+        return _decode(_read_file(Path(source)), str(source))
+    raise ImageError(
+        f"a {type(source).__name__} cannot be read as a picture; give a path, encoded bytes or a uint8 array"
+    )
+
+
+def check_color(color: str) -> None:
+    """Refuse an unknown channel order.
+
+    Raises:
+        OptionsError: it is neither ``"bgr"`` nor ``"rgb"``.
+    """
+    if color not in ("bgr", "rgb"):
+        raise OptionsError(f"color={color!r} is unknown; give 'bgr' (OpenCV's order) or 'rgb'")
+
+
+def fit(image: Picture, spec: ImageSpec) -> Picture:
+    """Bring a picture to the encoder's size. Training prepares its pictures with this function too.
+
+    ``letterbox`` keeps the proportions and centres the picture on borders of ``spec.fill``; ``stretch``
+    does not keep them; ``crop`` keeps them, fills the frame and cuts what overhangs, evenly on both sides.
+    Shrinking averages areas, enlarging interpolates linearly.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+
+    Returns:
+        (spec.height, spec.width, 3) uint8 RGB, contiguous.
+    """
+    height, width = image.shape[:2]
+    if spec.resize == "stretch":
+        return _resize(image, spec.height, spec.width)
+    ratios = (spec.height / height, spec.width / width)
+    scale = min(ratios) if spec.resize == "letterbox" else max(ratios)
+    inner = _resize(image, max(1, round(height * scale)), max(1, round(width * scale)))
+    top, left = (spec.height - inner.shape[0]) // 2, (spec.width - inner.shape[1]) // 2
+    if spec.resize == "crop":
+        return np.ascontiguousarray(inner[-top : spec.height - top, -left : spec.width - left])
+    framed = np.empty((spec.height, spec.width, 3), np.uint8)
+    framed[:] = spec.fill
+    framed[top : top + inner.shape[0], left : left + inner.shape[1]] = inner
+    return framed
+
+
+def _resize(image: Picture, height: int, width: int) -> Picture:
+    if image.shape[:2] == (height, width):
+        return np.ascontiguousarray(image)
+    cv2 = require_cv2()
+    shrinks = height <= image.shape[0] and width <= image.shape[1]
+    resized: Picture = cv2.resize(
+        image, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    )
+    return resized
+
+
+def _read_file(path: Path) -> bytes:
+    try:
+        size = path.stat().st_size
+        if size > MAX_FILE_BYTES:
+            raise ImageError(
+                f"{path} has {size} bytes; at most {MAX_FILE_BYTES} are read. Give a smaller picture"
+            )
+        return path.read_bytes()
+    except OSError as error:
+        raise ImageError(f"cannot read {path}: {error.strerror or error}") from error
+    except ValueError as error:  # a NUL in the path
+        raise ImageError(f"cannot read {str(path)!r}: {error}") from error
+
+
+def _decode(data: bytes, what: str) -> Picture:
+    header = read_header(data)
+    if header is None:
+        state = "is empty" if not data else "is not a JPEG, PNG, WebP, GIF, BMP or TIFF picture"
+        raise ImageError(f"{what} {state}; convert it to one of those formats")
+    _check_size(header.height, header.width, what)
+    if not header.complete:
+        raise ImageError(
+            f"{what} is a truncated {header.format}: the file ends before the picture does; get it again"
+        )
+    cv2 = require_cv2()
+    try:
+        decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error as error:
+        raise ImageError(f"{what} is a {header.format} that OpenCV refuses: {error}") from error
+    if decoded is None:
+        raise ImageError(
+            f"{what} is a damaged {header.format}, or OpenCV {cv2.__version__} cannot decode that format "
+            "(GIF needs 4.11 or newer); get it again, or convert it to PNG"
+        )
+    _check_size(decoded.shape[0], decoded.shape[1], what)
+    return _turn(_to_rgb(_to_8_bits(decoded, what), "bgr"), header.orientation)
+
+
+def _from_array(array: NDArray[np.uint8], color: Color) -> Picture:
+    if array.dtype != np.uint8:
+        raise ImageError(
+            f"an array of {array.dtype} is not a picture; give uint8, values 0 to 255 "
+            "(floats in the unit interval: (x * 255).round().astype('uint8'))"
+        )
+    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)):
+        raise ImageError(
+            f"an array of shape {array.shape} is not a picture; give (H, W), (H, W, 1), (H, W, 3) or "
+            "(H, W, 4), and several pictures as a list"
+        )
+    _check_size(array.shape[0], array.shape[1], "the array")
+    return _to_rgb(array, color)
+
+
+def _check_size(height: int, width: int, what: str) -> None:
+    if height < 1 or width < 1:
+        raise ImageError(f"{what} is {width} x {height} pixels: it is empty")
+    if max(height, width) > MAX_SIDE_PX or height * width > MAX_PIXELS:
+        raise ImageError(
+            f"{what} is {width} x {height} pixels; at most {MAX_SIDE_PX} a side and {MAX_PIXELS} in all "
+            "are read. Make it smaller first"
+        )
+
+
+def _to_8_bits(image: NDArray[np.generic], what: str) -> Picture:
+    if image.dtype == np.uint8:
+        return image.view(np.uint8)
+    if image.dtype == np.uint16:
+        return ((image.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    raise ImageError(f"{what} has samples of {image.dtype}; 8 and 16 bits are read. Convert it to 8-bit PNG")
+
+
+def _to_rgb(image: Picture, color: Color) -> Picture:
+    """(H, W), (H, W, 1), (H, W, 3) or (H, W, 4) in ``color`` order to (H, W, 3) RGB."""
+    if image.ndim == 2 or image.shape[2] == 1:
+        return np.repeat(image.reshape(*image.shape[:2], 1), 3, axis=2)
+    if image.shape[2] == 4:
+        image = _onto_white(image)
+    return np.ascontiguousarray(image[:, :, ::-1]) if color == "bgr" else image
+
+
+def _onto_white(image: Picture) -> Picture:
+    alpha = image[:, :, 3:]
+    if alpha.min() == 255:
+        return image[:, :, :3]
+    opacity = alpha.astype(np.uint16)
+    mixed = image[:, :, :3] * opacity + 255 * (255 - opacity)
+    return ((mixed + 127) // 255).astype(np.uint8)
+
+
+def _turn(image: Picture, orientation: int) -> Picture:
+    """Apply EXIF's orientation (tag 0x0112): 2 and 4 mirror, 3, 6 and 8 turn, 5 and 7 do both."""
+    if orientation >= 5:
+        image = image.transpose(1, 0, 2)
+    if orientation in (3, 4, 7, 8):
+        image = image[::-1]
+    if orientation in (2, 3, 6, 7):
+        image = image[:, ::-1]
+    return np.ascontiguousarray(image)

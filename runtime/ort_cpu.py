@@ -1,0 +1,194 @@
+"""The backend ``ort-cpu``: ONNX Runtime on the CPU, one session a graph.
+
+Tensors are OrtValues from one graph to the next, so between the encoder and the back-trace nothing is
+copied but the "all done" of each step.
+
+Sessions run their nodes one after the other, on one thread per physical core, and their threads sleep
+while they wait: with ONNX Runtime's default of spinning, the threads of one session keep the cores busy
+while those of the next need them. `select` is too small to gain from a second thread.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cnnrnn.core.bundle import Bundle
+from cnnrnn.core.errors import BackendError, BundleError, ClosedError, MissingDependencyError, OptionsError
+from cnnrnn.core.extras import require
+from cnnrnn.core.manifest import GraphSpec, Manifest
+from cnnrnn.runtime.backend import Encoded, Stepped, Tensor, Tensors
+from cnnrnn.runtime.graph_check import check_contract, check_tensors
+from cnnrnn.runtime.select import make_select, select_name, select_spec
+from cnnrnn.runtime.threads import physical_cores
+
+NAME = "ort-cpu"
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Graphs:
+    """The three graphs as bytes: `read` gives the file of a `GraphSpec`, from a bundle or from memory.
+
+    ``manifest`` needs only what the graphs are about: its files and its reports are not looked at.
+    """
+
+    manifest: Manifest
+    precision: str
+    read: Callable[[str], bytes]
+
+    @classmethod
+    def of(cls, bundle: Bundle, precision: str) -> Graphs:
+        """The graphs of one of a bundle's precisions."""
+        return cls(bundle.manifest, precision, bundle.read)
+
+
+class OrtCpuBackend:
+    """See `cnnrnn.runtime.backend.Backend`, whose methods these are; safe to call from several threads.
+
+    Args:
+        graphs: what to run.
+        threads: of the encoder and step sessions; by default one per physical core.
+
+    Raises:
+        BundleError: a graph's tensors are not what the manifest says.
+        BackendError: ONNX Runtime cannot load a graph.
+        MissingDependencyError: ``onnxruntime`` is not installed.
+        OptionsError: ``threads`` is below 1.
+    """
+
+    name = NAME
+
+    def __init__(self, graphs: Graphs, threads: int | None = None) -> None:
+        if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
+            raise OptionsError(f"threads={threads!r}; give an integer from 1, or None for the physical cores")
+        self.precision = graphs.precision
+        self.threads = threads or physical_cores()
+        self._ort = require("onnxruntime", "cpu")
+        self._graphs = graphs
+        manifest = graphs.manifest
+        check_contract(manifest, graphs.precision)
+        pair = manifest.precisions[graphs.precision]
+        self._encoder_spec, self._step_spec = pair["encoder"], pair["step"]
+        self._encoder = self._session(self._encoder_spec, graphs.read(self._encoder_spec.file), self.threads)
+        self._step = self._session(self._step_spec, graphs.read(self._step_spec.file), self.threads)
+        self._step_outputs = [tensor.name for tensor in self._step_spec.outputs]
+        self._step_inputs = {tensor.name for tensor in self._step_spec.inputs}
+        self._selects: dict[int, tuple[Any, list[str]]] = {}
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def encode(self, images: NDArray[np.uint8]) -> Encoded:
+        names = [tensor.name for tensor in self._encoder_spec.outputs]
+        found = self._run(self._encoder, self._encoder_spec.file, names, {"image": self.from_host(images)})
+        return Encoded(memory=_with_prefix(found, "memory_"), state=_with_prefix(found, "state_"))
+
+    def widen(self, state: Mapping[str, Tensor], beams: int) -> Tensors:
+        return {
+            name: self.from_host(np.repeat(self.to_host(tensor)[:, None], beams, axis=1))
+            for name, tensor in state.items()
+        }
+
+    def step(self, tokens: Tensor, parents: Tensor, state: Tensors, memory: Tensors) -> Stepped:
+        feeds = {"tokens": tokens, "parents": parents}
+        feeds.update((f"state_{name}", tensor) for name, tensor in state.items())
+        feeds.update(
+            (f"memory_{name}", tensor)
+            for name, tensor in memory.items()
+            if f"memory_{name}" in self._step_inputs
+        )
+        found = self._run(self._step, self._step_spec.file, self._step_outputs, feeds)
+        return Stepped(found["logits"], _with_prefix(found, "next_state_"), found.get("alignment"))
+
+    def select(self, beams: int, inputs: Tensors) -> Tensors:
+        session, names = self._select(beams)
+        return self._run(session, f"select {select_name(beams)}", names, inputs)
+
+    def prepare(self, beams: int) -> None:
+        self._select(beams)
+
+    def from_host(self, array: NDArray[Any]) -> Tensor:
+        return self._ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array))
+
+    def to_host(self, tensor: Tensor) -> NDArray[Any]:
+        array: NDArray[Any] = tensor.numpy()
+        return array
+
+    def close(self) -> None:
+        with self._lock:
+            self._closed = True
+            self._encoder = self._step = None
+            self._selects = {}
+
+    def _select(self, beams: int) -> tuple[Any, list[str]]:
+        with self._lock:
+            if self._closed:
+                raise ClosedError("the backend is closed; load the bundle again")
+            if beams not in self._selects:
+                spec, data = _select_graph(self._graphs, beams)
+                self._selects[beams] = (
+                    self._session(spec, data, 1),
+                    [tensor.name for tensor in spec.outputs],
+                )
+            return self._selects[beams]
+
+    def _session(self, spec: GraphSpec, data: bytes, threads: int) -> Any:
+        options = self._ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.execution_mode = self._ort.ExecutionMode.ORT_SEQUENTIAL
+        options.log_severity_level = 3
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        try:
+            session = self._ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # ONNX Runtime's exceptions have no common base but Exception
+            raise BackendError(
+                f"ONNX Runtime {self._ort.__version__} cannot load {spec.file}: {error}"
+            ) from error
+        check_tensors(spec, session.get_inputs(), session.get_outputs())
+        return session
+
+    def _run(self, session: Any, what: str, names: list[str], feeds: Tensors) -> Tensors:
+        if session is None:
+            raise ClosedError("the backend is closed; load the bundle again")
+        try:
+            return dict(zip(names, session.run_with_ort_values(names, feeds), strict=True))
+        except Exception as error:  # as above
+            raise BackendError(f"ONNX Runtime failed in {what}: {error}") from error
+
+
+def _select_graph(graphs: Graphs, beams: int) -> tuple[GraphSpec, bytes]:
+    """The bundle's select graph of this width, or a new one where the bundle carries none."""
+    manifest = graphs.manifest
+    name = select_name(beams)
+    end_count = len(manifest.vocabulary.end)
+    wanted = select_spec(f"select/{name}.onnx", beams, end_count=end_count)
+    carried = manifest.select.get(name)
+    if carried is not None:
+        if (carried.inputs, carried.outputs) != (wanted.inputs, wanted.outputs):
+            raise BundleError(
+                f"{carried.file}: its tensors in the manifest are not those of {name} in this version"
+            )
+        return carried, graphs.read(carried.file)
+    try:
+        data = make_select(beams, end_count=end_count, vocabulary=manifest.vocabulary.size)
+    except MissingDependencyError as error:
+        raise MissingDependencyError(
+            f"bundle {manifest.name!r} carries no select graph for beams={beams} (it has "
+            f"{', '.join(sorted(manifest.select)) or 'none'}), and making one needs onnx: "
+            "pip install 'cnnrnn[export]', or ask for one of those widths",
+            name="onnx",
+        ) from error
+    _log.debug("made the select graph %s: %d bytes", name, len(data))
+    return wanted, data
+
+
+def _with_prefix(tensors: Tensors, prefix: str) -> Tensors:
+    return {name[len(prefix) :]: tensor for name, tensor in tensors.items() if name.startswith(prefix)}

@@ -1,0 +1,111 @@
+"""What a model answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """One caption that the search finished.
+
+    Attributes:
+        text: the caption.
+        tokens: L token ids, without the start token; the last one is an end token if `finished`.
+        words: the L tokens as the vocabulary spells them.
+        logprob: the tokens' log-probabilities, summed (natural logarithm).
+        score: ``logprob / L**length_penalty``, what hypotheses are ranked by.
+        finished: False where the caption was cut off at ``max_length``.
+        token_logprobs: each token's log-probability, L of them.
+        alignment: (L, P) float32, where the decoder looked when it chose each token, each row's sum 1 where
+            the attention is a softmax; None where the model has no attention.
+    """
+
+    text: str
+    tokens: tuple[int, ...]
+    words: tuple[str, ...]
+    logprob: float
+    score: float
+    finished: bool
+    token_logprobs: tuple[float, ...]
+    alignment: NDArray[np.float32] | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The hypothesis as the command line's ``--json`` prints it."""
+        return {
+            "text": self.text,
+            "tokens": list(self.tokens),
+            "logprob": self.logprob,
+            "score": self.score,
+            "finished": self.finished,
+        }
+
+
+@dataclass(frozen=True)
+class Result:
+    """The answer for one picture.
+
+    Attributes:
+        hypotheses: best first, at least one.
+        image: the picture's path, where it came from one.
+        alignment_grid: (rows, columns) of the picture's grid that an alignment's P positions are, row by row.
+        timings_ms: wall-clock milliseconds of ``decode`` (file to pixels) and ``preprocess`` (to the
+            encoder's size), which are this picture's own, and of ``encoder``, ``step``, ``select``,
+            ``backtrace`` and ``total``, which are those of the batch that it was a part of.
+        backend, precision: what ran.
+        steps: decoder steps that its batch took.
+    """
+
+    hypotheses: tuple[Hypothesis, ...]
+    image: str | None
+    alignment_grid: tuple[int, int] | None
+    timings_ms: dict[str, float]
+    backend: str
+    precision: str
+    steps: int
+
+    @property
+    def best(self) -> Hypothesis:
+        """The best hypothesis, whose attributes the result gives as its own."""
+        return self.hypotheses[0]
+
+    @property
+    def text(self) -> str:
+        return self.best.text
+
+    @property
+    def score(self) -> float:
+        return self.best.score
+
+    @property
+    def tokens(self) -> tuple[int, ...]:
+        return self.best.tokens
+
+    @property
+    def token_logprobs(self) -> tuple[float, ...]:
+        return self.best.token_logprobs
+
+    @property
+    def alignment(self) -> NDArray[np.float32] | None:
+        return self.best.alignment
+
+    @property
+    def finished(self) -> bool:
+        return self.best.finished
+
+    def to_dict(self) -> dict[str, Any]:
+        """The result as one line of the command line's ``--json``."""
+        return {
+            "image": self.image,
+            "text": self.text,
+            "score": self.score,
+            "tokens": list(self.tokens),
+            "hypotheses": [hypothesis.to_dict() for hypothesis in self.hypotheses],
+            "timings_ms": {name: round(value, 3) for name, value in self.timings_ms.items()},
+            "backend": self.backend,
+            "precision": self.precision,
+        }

@@ -1,0 +1,82 @@
+"""What the Makefile decides by looking at the machine: which Python, and which OpenCV."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="there is no make here")
+SYSTEM_PATH = "/usr/bin:/bin"
+
+
+def make(repository: Path, *arguments: str, path: str = SYSTEM_PATH, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["make", "--no-print-directory", "-C", str(repository), *arguments],
+        env={"PATH": path, **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def program(path: Path, script: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("imports_cv2", "variables", "extra"),
+    [
+        (True, {}, ""),
+        (True, {"DISPLAY": ":0"}, ""),
+        (False, {}, ",headless"),
+        (False, {"DISPLAY": ""}, ",headless"),
+        (False, {"DISPLAY": ":0"}, ",opencv"),
+        (False, {"WAYLAND_DISPLAY": "wayland-0"}, ",opencv"),
+    ],
+)
+def test_the_opencv_rule(
+    imports_cv2: bool, variables: dict[str, str], extra: str, repository: Path, tmp_path: Path
+) -> None:
+    program(tmp_path / "bin" / "python", "exit 0" if imports_cv2 else "exit 1")
+    done = make(repository, "opencv-extra", f"VENV={tmp_path}", **variables)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == extra + "\n"
+
+
+def test_no_usable_python_is_said_clearly(repository: Path, tmp_path: Path) -> None:
+    """A name on the PATH that only prints an error, as version managers leave them, is not a Python."""
+    names = tmp_path / "names"
+    for name in ("sh", "bash", "make", "echo"):
+        program(names / name, "").unlink()
+        (names / name).symlink_to(shutil.which(name) or f"/bin/{name}")
+    for name in ("python3", "python3.10", "python3.11", "python3.12", "python3.13", "python3.14"):
+        program(names / name, "echo 'command not found' >&2; exit 127")
+    venv = tmp_path / "venv"
+    done = make(repository, f"{venv}/bin/python", f"VENV={venv}", path=str(names))
+    assert done.returncode == 2
+    assert "3.10 or newer" in done.stderr
+    assert not venv.exists()
+
+
+def test_the_first_python_that_works_is_taken(repository: Path, tmp_path: Path) -> None:
+    """Not the first name on the list: that one may not start."""
+    names, venv = tmp_path / "names", tmp_path / "venv"
+    program(names / "python3.13", "exit 127")
+    program(names / "python3.12", f'if [ "$1" = -m ]; then echo "$@" >> "{tmp_path}/calls"; fi; echo Python 3.12.9')
+    done = make(repository, f"{venv}/bin/python", f"VENV={venv}", path=f"{names}{os.pathsep}{SYSTEM_PATH}")
+    assert "with Python 3.12.9" in done.stdout
+    assert (tmp_path / "calls").read_text() == f"-m venv {venv}\n"
+
+
+def test_ci_runs_what_the_readme_tells_a_newcomer_to_run(repository: Path) -> None:
+    script = (repository / ".ci" / "run").read_text()
+    assert "make test\n" in script
+    assert "make demo " in script
+    assert os.access(repository / ".ci" / "run", os.X_OK)
