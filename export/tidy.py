@@ -7,6 +7,7 @@ version 8 is the lowest pair that torch's exporter writes and that keeps every o
 from __future__ import annotations
 
 import ast
+import logging
 from collections import Counter
 from collections.abc import Sequence
 
@@ -16,6 +17,8 @@ from onnx import TensorProto, helper
 from cnnrnn.core.errors import ModelError
 from cnnrnn.core.manifest import TensorSpec
 
+_log = logging.getLogger(__name__)
+
 OPSET = 18
 IR_VERSION = 8
 
@@ -23,9 +26,9 @@ _ELEMENT_TYPES = {"uint8": TensorProto.UINT8, "int32": TensorProto.INT32, "float
 _SCOPES = "pkg.torch.onnx.name_scopes"
 _INDEXED = {"Gather": 1, "GatherElements": 1}
 _REFUSED = {
-    "If": "a branch that depends on data",
-    "Loop": "a loop in the graph",
-    "Scan": "a loop in the graph",
+    "If": "a branch that depends on data, which TensorRT cannot put into a step",
+    "Loop": "a loop in the graph, which TensorRT cannot put into a step",
+    "Scan": "a loop in the graph, which TensorRT cannot put into a step",
     "NonZero": "a shape that depends on data (x[mask], torch.nonzero, torch.where with one argument)",
     "Unique": "a shape that depends on data",
     "SequenceConstruct": "a list of tensors",
@@ -34,8 +37,9 @@ _REFUSED = {
     "RandomUniformLike": "a random number",
     "Bernoulli": "a random number",
     "Multinomial": "a random number",
-    "GRU": "nn.GRU, which torch's exporter writes with other equations; use wrap_rnn or nn.GRUCell",
+    "GRU": "nn.GRU, which torch's exporter writes with other equations (use wrap_rnn, or nn.GRUCell)",
 }
+_SLOW = {"LSTM": "nn.LSTM", "RNN": "nn.RNN"}
 
 
 def tidy(
@@ -76,20 +80,20 @@ def graph_bytes(proto: onnx.ModelProto) -> bytes:
 
 def _check_operators(proto: onnx.ModelProto) -> None:
     for node in proto.graph.node:
+        module = _module_of(node) or "the model"
         if node.op_type in _REFUSED:
-            raise ModelError(
-                f"{_module_of(node) or 'the model'} uses {node.op_type}: {_REFUSED[node.op_type]}; TensorRT "
-                "cannot run it in a decoding step, so write it without"
-            )
+            raise ModelError(f"{module} uses {node.op_type}: {_REFUSED[node.op_type]}; write it without")
         if node.domain not in ("", "ai.onnx"):
             raise ModelError(
-                f"{_module_of(node) or 'the model'} uses {node.domain}::{node.op_type}, which is not ONNX"
+                f"{module} uses {node.domain}::{node.op_type}, which is not ONNX; write it without"
             )
         to = [attribute.i for attribute in node.attribute if attribute.name == "to"]
         if node.op_type == "Cast" and to == [TensorProto.DOUBLE]:
-            raise ModelError(
-                f"{_module_of(node) or 'the model'} computes in float64; use float32, as TensorRT has no "
-                "other"
+            raise ModelError(f"{module} computes in float64; use float32, the widest that TensorRT has")
+        if node.op_type in _SLOW:
+            _log.warning(
+                "%s is %s, which TensorRT before 10.14 runs in float32 only; use wrap_rnn or %sCell there",
+                *(module, _SLOW[node.op_type], _SLOW[node.op_type]),
             )
     for tensor in proto.graph.initializer:
         if tensor.data_type == TensorProto.DOUBLE:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -19,12 +18,6 @@ def written_bundle(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("bundles") / "tiny"
     write_bundle(folder, tiny_bundle.manifest(), tiny_bundle.files())
     return folder
-
-
-@pytest.fixture
-def bundle_copy(written_bundle, tmp_path) -> Path:
-    """A copy of the bundle, for a test that breaks it."""
-    return Path(shutil.copytree(written_bundle, tmp_path / "tiny"))
 
 
 @pytest.fixture

@@ -37,9 +37,11 @@ def with_training(config: TrainConfig, **changes: object) -> TrainConfig:
 
 def test_learns_to_name_what_it_sees(config: TrainConfig, shapes: Path) -> None:
     config = with_training(
-        config, epochs=12, batch_size=8, evaluate_every=12, learning_rate=0.01, encoder_learning_rate=1e-3
+        config, epochs=10, batch_size=8, evaluate_every=10, learning_rate=0.02, encoder_learning_rate=0
     )
-    model = replace(config.model, encoder="efficientnet_lite0", pretrained=True, dropout=0.0, hidden=64)
+    model = replace(
+        config.model, encoder="efficientnet_lite0", pretrained=True, attention="none", dropout=0.0, hidden=128
+    )
     result = train(replace(config, model=model, data=replace(config.data, train=(str(shapes),) * 8)))
     assert result.metrics["validation_exact_match"] == 1.0
     loaded = load_model(result.best)

@@ -1,0 +1,56 @@
+"""The configuration file: what it may say, and the sentence for what it may not."""
+
+from pathlib import Path
+
+import pytest
+
+from cnnrnn.core.errors import ConfigError
+from cnnrnn.training import TrainConfig
+
+MINIMAL = 'name = "x"\noutput = "run"\n[data]\ntrain = ["pictures"]\n'
+
+
+def test_relative_paths_are_the_files_own(tmp_path: Path) -> None:
+    (tmp_path / "train.toml").write_text(MINIMAL + '[model]\npretrained = "weights.pth"\n')
+    config = TrainConfig.load(tmp_path / "train.toml")
+    assert config.data.train == (str(tmp_path / "pictures"),)
+    assert config.output == str(tmp_path / "run")
+    assert config.model.pretrained == str(tmp_path / "weights.pth")
+
+
+def test_survives_a_round_trip(config: TrainConfig) -> None:
+    assert TrainConfig.from_dict(config.to_dict()) == config
+
+
+def test_the_shipped_recipe_is_valid() -> None:
+    recipe = Path(__file__).resolve().parents[2] / "examples" / "emoji" / "emoji.toml"
+    assert TrainConfig.load(recipe).model.encoder == "efficientnet_lite0"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("name = ", "is not TOML"),
+        ('name = "x"\n', "output"),
+        ('name = "x"\noutput = "run"\n', "data train = []"),
+        (MINIMAL + "speed = 3\n", "[data] has the unknown key 'speed'"),
+        (MINIMAL + "validation_share = 1.5\n", "validation_share = 1.5"),
+        (MINIMAL + "[training]\nepochs = 0\n", "epochs = 0"),
+        (MINIMAL + "[training]\nlearning_rate = -1.0\n", "learning_rate = -1.0"),
+        (MINIMAL + '[training]\nschedule = "linear"\n', "schedule = 'linear' must be one of one_cycle, constant"),
+        (MINIMAL + "[training]\nlabel_smoothing = 1.0\n", "label_smoothing = 1.0"),
+        (MINIMAL + '[model]\ncell = "rnn"\n', "cell = 'rnn' must be one of lstm, gru"),
+        (MINIMAL + "[augment]\nblur = 2\n", "blur = 2 must be from 0 to 1"),
+        ('model = 3\nname = "x"\noutput = "run"\n', "[model] must be a table, not 3"),
+    ],
+)
+def test_refused_with_a_sentence(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "train.toml").write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        TrainConfig.load(tmp_path / "train.toml")
+    assert said in str(caught.value)
+
+
+def test_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot read the configuration"):
+        TrainConfig.load(tmp_path / "none.toml")
