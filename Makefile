@@ -6,7 +6,7 @@ VENV ?= .venv
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-install lint format train-emoji opencv-extra clean
+.PHONY: help demo test test-install lint format train-emoji judge-emoji opencv-extra clean
 
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check
@@ -27,7 +27,8 @@ help:
 	@echo "make test          install the rest (PyTorch among it) and run every test"
 	@echo "make test-install  install as a newcomer would, in a fresh environment, and run the demo there"
 	@echo "make lint          ruff, mypy, pyright and the import contracts"
-	@echo "make train-emoji   fetch the pictures and train the shipped bundle again"
+	@echo "make train-emoji   fetch the pictures by npm and train the shipped bundle again"
+	@echo "make judge-emoji   train it without each vendor in turn, and score it on that vendor"
 
 demo: $(VENV)/.installed-demo
 	@$(VENV)/bin/cnnrnn demo --output demo.html
@@ -49,7 +50,15 @@ format: $(VENV)/.installed-test
 	$(VENV)/bin/ruff format .
 
 train-emoji: $(VENV)/.installed-test
-	$(PY) recipes/emoji/train.py
+	$(INSTALL) resvg-py
+	$(PY) examples/emoji/fetch.py data/emoji
+	$(VENV)/bin/cnnrnn train examples/emoji/emoji.toml
+	$(VENV)/bin/cnnrnn export runs/emoji/last.pt cnnrnn/bundles/emoji --weights fp16
+
+judge-emoji: $(VENV)/.installed-test
+	$(INSTALL) resvg-py
+	test -d data/emoji || $(PY) examples/emoji/fetch.py data/emoji
+	$(PY) examples/emoji/leave_one_out.py --shipped cnnrnn/bundles/emoji
 
 clean:
 	rm -rf build dist *.egg-info demo.html .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

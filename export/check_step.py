@@ -92,13 +92,12 @@ def _check_arguments_kept(trial: Trial, findings: Findings) -> None:
 
 def check_independence(trial: Trial, findings: Findings) -> None:
     """Whether a beam's result depends on that beam alone, an image's on that image alone, and on no count."""
-    logits, state, _ = trial.step(trial.tokens, trial.state, trial.memory)
+    _, state, _ = trial.step(trial.tokens, trial.state, trial.memory)
     tokens = trial.tokens.roll(1, 0)
     base = _outputs(*trial.step(tokens, state, trial.memory))
     _check_beams(trial, tokens, state, base, findings)
     _check_images(trial, tokens, state, base, findings)
     _check_counts(trial, tokens, state, base, findings)
-    del logits
 
 
 def _check_beams(

@@ -1,8 +1,8 @@
 """The parity gate: torch and ONNX Runtime caption the same pictures freely, and everything is compared.
 
 Both decode on their own, so that an error feeds itself back as it would in use; as long as a picture's two
-searches have chosen the same tokens, their tensors are compared too. Where the searches part, the scores in
-the first differing place say whether it was a numerical tie.
+searches have chosen the same tokens, their tensors are compared too. Where the searches part, each is asked
+how it scores what the other chose: if to both the two are closer than 1e-4, it was a numerical tie.
 """
 
 from __future__ import annotations
@@ -20,11 +20,15 @@ from cnnrnn.export.recording import Arrays, Recording
 from cnnrnn.export.report import Departure, SearchParity, TensorParity
 from cnnrnn.export.tolerances import TIE, tolerance_of
 from cnnrnn.runtime.backend import Backend
-from cnnrnn.runtime.backtrace import trace_back
+from cnnrnn.runtime.backtrace import Path, trace_back
 from cnnrnn.runtime.clock import Clock
 from cnnrnn.runtime.loop import History, SpecialTokens, decode
+from cnnrnn.runtime.select import DEAD
 
 BATCH = 8
+
+# In place of infinity and NaN, which JSON does not have.
+_FAR = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,7 @@ def compare(
                 _Decoded.of(found, images, options, special),
             )
             names = pictures.names[batch]
-            partings = [_parting(both[0].history, both[1].history, image) for image in range(len(images))]
+            partings = [_parting(*both, image) for image in range(len(images))]
             _compare_tensors(*both, names, partings, tensors)
             departures += _departures(*both, names, partings, options, tokenizer)
             if progress is not None:
@@ -100,16 +104,33 @@ class _Parting:
     score_gap: float
 
 
-def _parting(one: History, other: History, image: int) -> _Parting | None:
-    steps = min(len(one.tokens), len(other.tokens))
-    for step in range(steps):
+def _parting(expected: _Decoded, found: _Decoded, image: int) -> _Parting | None:
+    one, other = expected.history, found.history
+    for step in range(min(len(one.tokens), len(other.tokens))):
         differ = (one.tokens[step, image] != other.tokens[step, image]) | (
             one.parents[step, image] != other.parents[step, image]
         )
         if differ.any():
             beam = int(differ.argmax())
-            return _Parting(step, beam, _gap(one.scores[step, image, beam], other.scores[step, image, beam]))
+            chosen = [
+                (int(history.parents[step, image, beam]), int(history.tokens[step, image, beam]))
+                for history in (one, other)
+            ]
+            gaps = [
+                _gap(*(_candidate_score(decoded, image, step, *candidate) for candidate in chosen))
+                for decoded in (expected, found)
+            ]
+            return _Parting(step, beam, max(gaps))
     return None
+
+
+def _candidate_score(decoded: _Decoded, image: int, step: int, parent: int, token: int) -> float:
+    """What a search gives a live beam that goes on with a token: the sum of its log-probabilities."""
+    logits = decoded.steps[step]["logits"][image, parent].astype(np.float64)
+    peak = logits.max()
+    own = logits[token] - peak - np.log(np.exp(logits - peak).sum())
+    before = float(decoded.history.scores[step - 1, image, parent]) if step else DEAD * bool(parent)
+    return before + float(own)
 
 
 def _compare_tensors(
@@ -140,14 +161,15 @@ class _Worst:
         self._compared = 0
         self._largest = 0.0
         self._share = -1.0
-        self._picture, self._step = "", None
+        self._picture = ""
+        self._step: int | None = None
 
     def add(self, name: str, wanted: NDArray[Any], got: NDArray[Any], picture: str, step: int | None) -> None:
         self._compared += 1
         difference, share = _share_of_tolerance(name, wanted, got)
         self._largest = max(self._largest, difference)
         if share > self._share:
-            self._share, self._picture, self._step = share, picture, step  # type: ignore[assignment]
+            self._share, self._picture, self._step = share, picture, step
 
     def report(self, name: str) -> TensorParity:
         tolerance = tolerance_of(name)
@@ -157,12 +179,11 @@ class _Worst:
 
 def _share_of_tolerance(name: str, wanted: NDArray[Any], got: NDArray[Any]) -> tuple[float, float]:
     """The largest difference of two tensors, and its share of the tolerance; NaN counts as far beyond."""
-    far = float(np.finfo(np.float32).max)
     if wanted.shape != got.shape or not np.isfinite(got).all():
-        return far, far
+        return _FAR, _FAR
     difference = float(np.abs(wanted.astype(np.float64) - got.astype(np.float64)).max(initial=0.0))
     if np.issubdtype(wanted.dtype, np.integer):
-        return difference, difference * far if difference else 0.0
+        return difference, _FAR if difference else 0.0
     tolerance = tolerance_of(name)
     limit = tolerance.absolute + tolerance.relative * float(np.abs(wanted).max(initial=0.0))
     return difference, difference / limit
@@ -194,17 +215,22 @@ def _departures(
     return result
 
 
-def _ranking_gap(wanted: Sequence[Any], got: Sequence[Any]) -> tuple[int, float]:
-    """The first place of two rankings that differs, and the difference of the scores there."""
+def _ranking_gap(wanted: Sequence[Path], got: Sequence[Path]) -> tuple[int, float]:
+    """The first place of two rankings that differs, and by how much the oracle prefers its own there.
+
+    What the oracle has dropped from its ranking is taken at the other's score.
+    """
+    scores = {tuple(path.tokens.tolist()): path.score for path in (*got, *wanted)}
     for place, (one, other) in enumerate(zip(wanted, got, strict=False)):
-        if one.tokens.tolist() != other.tokens.tolist():
-            return place, _gap(one.score, other.score)
-    return min(len(wanted), len(got)), float(np.finfo(np.float32).max)
+        key = tuple(other.tokens.tolist())
+        if key != tuple(one.tokens.tolist()):
+            return place, _gap(one.score, scores[key])
+    return min(len(wanted), len(got)), _FAR
 
 
 def _gap(one: float, other: float) -> float:
     gap = abs(float(one) - float(other))
-    return gap if np.isfinite(gap) else float(np.finfo(np.float32).max)
+    return gap if np.isfinite(gap) else _FAR
 
 
 def _summary(beams: int, pictures: int, departures: Sequence[Departure]) -> SearchParity:

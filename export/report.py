@@ -17,7 +17,8 @@ class Departure:
         step: the first step, counted from 0, at which the live beams differ; None where only the ranking of
             finished captions does.
         beam: the first beam that differs there, best first.
-        score_gap: difference of the two scores in that place; below 1e-4 it is a tie.
+        score_gap: how far apart the two choices in that place are, in the score of torch or of ONNX Runtime,
+            whichever sees them further apart; below 1e-4 it is a tie.
         expected, found: torch's and ONNX Runtime's best captions.
     """
 
@@ -32,9 +33,8 @@ class Departure:
     def __str__(self) -> str:
         where = "in the ranking of finished captions" if self.step is None else f"at step {self.step}"
         return (
-            f"{self.picture}, beams {self.beams}: the searches part {where}, beam {self.beam}, where the "
-            f"scores differ by {self.score_gap:.3g}; torch says {self.expected!r}, ONNX Runtime "
-            f"{self.found!r}"
+            f"{self.picture}, beams {self.beams}: the searches part {where}, beam {self.beam}, over choices "
+            f"that differ by {self.score_gap:.3g}; torch says {self.expected!r}, ONNX Runtime {self.found!r}"
         )
 
 

@@ -159,20 +159,31 @@ def _name_outputs(graph: onnx.GraphProto, wanted: Sequence[str]) -> None:
 def _set_interface(
     graph: onnx.GraphProto, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]
 ) -> None:
+    """Compare inputs and outputs with the specs, then write them as the specs say."""
     for found, specs, kind in ((graph.input, inputs, "input"), (graph.output, outputs, "output")):
         values = {value.name: value for value in found}
         for spec in specs:
             value = values.get(spec.name)
             if value is None:
                 raise ModelError(f"the exported graph has no {kind} {spec.name!r}; it has {sorted(values)}")
-            if value.type.tensor_type.elem_type != _ELEMENT_TYPES[spec.dtype]:
-                told = helper.tensor_dtype_to_string(value.type.tensor_type.elem_type)
-                raise ModelError(f"{kind} {spec.name!r} of the exported graph is {told}, not {spec.dtype}")
+            _check_value(value.type.tensor_type, spec, kind)
         del found[:]
         found.extend(
             helper.make_tensor_value_info(spec.name, _ELEMENT_TYPES[spec.dtype], list(spec.shape))
             for spec in specs
         )
+
+
+def _check_value(found: onnx.TypeProto.Tensor, spec: TensorSpec, kind: str) -> None:
+    if found.elem_type != _ELEMENT_TYPES[spec.dtype]:
+        told = helper.tensor_dtype_to_string(found.elem_type)
+        raise ModelError(f"{kind} {spec.name!r} of the exported graph is {told}, not {spec.dtype}")
+    for said, dim in zip(spec.shape, found.shape.dim, strict=False):
+        if isinstance(said, str) and dim.HasField("dim_value"):
+            raise ModelError(
+                f"{kind} {spec.name!r} of the exported graph has {dim.dim_value} for {said}, whatever the "
+                "number of images and beams: a size is written as a number; take it from tokens.shape"
+            )
 
 
 def _forget_origin(proto: onnx.ModelProto) -> None:

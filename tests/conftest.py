@@ -1,4 +1,4 @@
-"""A complete bundle of a few kilobytes that is right by construction, for tests of what stands on the runtime.
+"""A complete bundle of a few kilobytes that is right by construction, for what stands on the runtime.
 
 Its model names the colour of a picture: "a red square", "a green square", "a blue square". The encoder is the
 picture's mean colour; a step is a table from the last token to the next one's logits, to which the colour is
@@ -24,7 +24,14 @@ def colour_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The bundle's folder; it carries select graphs for 1 and 5 beams."""
     pytest.importorskip("onnx")
     from cnnrnn.core.bundle import write_bundle
-    from cnnrnn.core.manifest import GraphSpec, ImageSpec, Manifest, SearchDefaults, TensorSpec, VocabularySpec
+    from cnnrnn.core.manifest import (
+        GraphSpec,
+        ImageSpec,
+        Manifest,
+        SearchDefaults,
+        TensorSpec,
+        VocabularySpec,
+    )
     from cnnrnn.runtime.select import make_select, select_name, select_spec
 
     count, places = len(WORDS), GRID[0] * GRID[1]
@@ -98,10 +105,10 @@ def _encoder_graph(spec: Any) -> bytes:
         helper.make_node("ReduceSum", ["memory_colour", "channels"], ["sum"], keepdims=1),
         helper.make_node("Mul", ["sum", "nothing"], ["state_age"]),
     ]
-    constants = {
-        "white": np.float32(255.0), "channels": np.array([1], np.int64), "nothing": np.float32(0.0)
-    }
-    return _model(spec, nodes, [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()])
+    constants = {"white": np.float32(255.0), "channels": np.array([1], np.int64), "nothing": np.float32(0.0)}
+    return _model(
+        spec, nodes, [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()]
+    )
 
 
 def _step_graph(spec: Any) -> bytes:
@@ -135,10 +142,17 @@ def _step_graph(spec: Any) -> bytes:
         helper.make_node("Gather", ["looks", "tokens"], ["alignment"]),
     ]
     constants = {
-        "table": table, "told": told, "naming": naming, "looks": looks, "one": np.float32(1.0),
-        "last": np.array([2], np.int64), "second": np.array([1], np.int64),
+        "table": table,
+        "told": told,
+        "naming": naming,
+        "looks": looks,
+        "one": np.float32(1.0),
+        "last": np.array([2], np.int64),
+        "second": np.array([1], np.int64),
     }
-    return _model(spec, nodes, [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()])
+    return _model(
+        spec, nodes, [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()]
+    )
 
 
 def _model(spec: Any, nodes: list[Any], constants: list[Any]) -> bytes:

@@ -67,9 +67,13 @@ def parser() -> argparse.ArgumentParser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         command.add_argument(
-            "--json", action="store_true", help="one JSON object a line on standard output, nothing else there"
+            "--json",
+            action="store_true",
+            help="one JSON object a line on standard output, nothing else there",
         )
-        command.add_argument("-v", "--verbose", action="store_true", help="log to standard error what is being done")
+        command.add_argument(
+            "-v", "--verbose", action="store_true", help="log to standard error what is being done"
+        )
         module.add_arguments(command)
         command.set_defaults(command=module.run)
     return top

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import cnnrnn
 from cnnrnn.cli import machine, options
 from cnnrnn.cli.output import note, print_json, print_line, table
+from cnnrnn.core import extras
 from cnnrnn.core.errors import OptionsError
 from cnnrnn.core.samples import package_data, pictures_in
 
@@ -26,9 +27,13 @@ STAGES = ("decode", "preprocess", "encoder", "step", "select", "backtrace", "tot
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The bundle, the pictures, the page; and the options of the engine and the search."""
-    parser.add_argument("--bundle", default="emoji", help="a folder, or the name of a shipped bundle (default: emoji)")
     parser.add_argument(
-        "--pictures", type=Path, help="a folder of other pictures to caption (default: the eight that are shipped)"
+        "--bundle", default="emoji", help="a folder, or the name of a shipped bundle (default: emoji)"
+    )
+    parser.add_argument(
+        "--pictures",
+        type=Path,
+        help="a folder of other pictures to caption (default: the eight that are shipped)",
     )
     parser.add_argument(
         "--output", type=Path, default=Path("demo.html"), help="the page to write (default: %(default)s)"
@@ -52,11 +57,12 @@ def run(arguments: argparse.Namespace) -> int:
     from cnnrnn.cli.page import Answered, write_page
     from cnnrnn.runtime.model import load
 
+    extras.require_cv2()  # now, so that its import is not a part of the first picture's time
     chosen = options.search_options(arguments)
     with load(
         arguments.bundle, backend=arguments.backend, precision=arguments.precision, threads=arguments.threads
     ) as model:
-        answered = [Answered(path, model(path, **chosen)) for path in pictures]
+        answered = [Answered(path, model(path, errors="raise", **chosen)) for path in pictures]
         write_page(arguments.output, answered, model.manifest, _about(model, answered))
     if arguments.json:
         for item in answered:
@@ -68,7 +74,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _print(answered: list[Answered]) -> None:
-    rows = [("picture", "text", "score", *STAGES)]
+    rows: list[tuple[str, ...]] = [("picture", "text", "score", *STAGES)]
     for item in answered:
         timings = item.result.timings_ms
         rows.append(

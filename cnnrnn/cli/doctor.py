@@ -74,7 +74,13 @@ def examine(environment: Mapping[str, str]) -> list[Finding]:
     gpus, jetson = machine.gpus(), machine.jetson()
     has_gpu = bool(gpus) or jetson is not None
     return [
-        Finding("GPU", bool(gpus), "; ".join(map(str, gpus)) or "none that the driver shows", "", "the GPU backends"),
+        Finding(
+            "GPU",
+            bool(gpus),
+            "; ".join(map(str, gpus)) or "none that the driver shows",
+            "",
+            "the GPU backends",
+        ),
         Finding("Jetson", jetson is not None, jetson or "no", "", "the GPU backends of JetPack"),
         opencv(environment),
         _package("tokenizers", "tokenizers", "pip install cnnrnn", "running"),
@@ -110,7 +116,10 @@ def opencv(environment: Mapping[str, str]) -> Finding:
             return Finding("OpenCV", False, "not installed", f"pip install {right}", purpose)
         fix = f"pip uninstall -y {next(iter(installed))} && pip install {right}"
         return Finding("OpenCV", False, error, fix, purpose)
-    found = ", ".join(f"{name} {version}" for name, version in installed.items()) or "one that pip did not install"
+    found = (
+        ", ".join(f"{name} {version}" for name, version in installed.items())
+        or "one that pip did not install"
+    )
     return Finding("OpenCV", True, found, "", purpose)
 
 
@@ -120,14 +129,23 @@ def onnx_runtime() -> Finding:
     purpose = "backend ort-cpu"
     if len(installed) == 2:
         fix = "pip uninstall -y onnxruntime onnxruntime-gpu && pip install 'cnnrnn[gpu]'"
-        return Finding("ONNX Runtime", False, "onnxruntime and onnxruntime-gpu overwrite each other's files", fix, purpose)
+        return Finding(
+            "ONNX Runtime",
+            False,
+            "onnxruntime and onnxruntime-gpu overwrite each other's files",
+            fix,
+            purpose,
+        )
     if not machine.module_found("onnxruntime"):
         return Finding("ONNX Runtime", False, "not installed", "pip install 'cnnrnn[cpu]'", purpose)
     error = machine.module_error("onnxruntime")
     if error is not None:
         fix = f"pip install --force-reinstall {next(iter(installed), 'onnxruntime')}"
         return Finding("ONNX Runtime", False, error, fix, purpose)
-    found = ", ".join(f"{name} {version}" for name, version in installed.items()) or "one that pip did not install"
+    found = (
+        ", ".join(f"{name} {version}" for name, version in installed.items())
+        or "one that pip did not install"
+    )
     return Finding("ONNX Runtime", True, found, "", purpose)
 
 
@@ -162,7 +180,10 @@ def _gpu_finding(part: str, module: str, install: str, has_gpu: bool, purpose: s
 def _package(part: str, module: str, install: str, purpose: str) -> Finding:
     if not machine.module_found(module):
         return Finding(part, False, "not installed", install, purpose)
-    version = next(iter(machine.distribution_version(module, module.replace("_", "-")).values()), "one that pip did not install")
+    version = next(
+        iter(machine.distribution_version(module, module.replace("_", "-")).values()),
+        "one that pip did not install",
+    )
     return Finding(part, True, version, "", purpose)
 
 

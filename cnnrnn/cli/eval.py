@@ -1,7 +1,8 @@
 """Judge a bundle on pictures whose captions are known.
 
-DATA is a folder with captions.json, a CSV with the columns image and caption, or COCO's captions JSON. Printed
-are exact_match and bleu_4 (0 to 1) and cider (0 to 10), beside those of saying the most frequent caption always.
+DATA is a folder with captions.json, a CSV with the columns image and caption, or COCO's captions JSON.
+Printed are exact_match and bleu_4 (0 to 1) and cider (0 to 10), beside those of saying the most frequent
+caption always.
 A picture that cannot be read counts as an empty caption, and the exit code is 1.
 """
 
@@ -26,9 +27,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_bundle(parser)
     parser.add_argument("data", metavar="DATA", nargs="+", type=Path, help="captioned pictures")
     parser.add_argument("--beams", type=int, metavar="K", help="beam width (default: the bundle's)")
-    parser.add_argument("--batch", type=int, default=16, metavar="B", help="pictures at once (default: %(default)s)")
+    parser.add_argument(
+        "--batch", type=int, default=16, metavar="B", help="pictures at once (default: %(default)s)"
+    )
     parser.add_argument("--precision", help="fp32, fp16 or int8, where the bundle has it")
-    parser.add_argument("--captions", type=Path, metavar="FILE", help="write every caption beside its references (JSONL)")
+    parser.add_argument(
+        "--captions", type=Path, metavar="FILE", help="write every caption beside its references (JSONL)"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -15,11 +15,17 @@ from cnnrnn.core import extras
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """CHECKPOINT and BUNDLE, and what the manifest says of them."""
-    parser.add_argument("checkpoint", metavar="CHECKPOINT", type=Path, help="a checkpoint that `cnnrnn train` wrote")
-    parser.add_argument("bundle", metavar="BUNDLE", type=Path, help="the folder to write; a bundle there is replaced")
+    parser.add_argument(
+        "checkpoint", metavar="CHECKPOINT", type=Path, help="a checkpoint that `cnnrnn train` wrote"
+    )
+    parser.add_argument(
+        "bundle", metavar="BUNDLE", type=Path, help="the folder to write; a bundle there is replaced"
+    )
     parser.add_argument("--name", help="the bundle's name (default: the checkpoint's)")
     parser.add_argument("--summary", help="one sentence about it (default: the checkpoint's)")
-    parser.add_argument("--license", help="the weights' license, by its SPDX name (default: the checkpoint's)")
+    parser.add_argument(
+        "--license", help="the weights' license, by its SPDX name (default: the checkpoint's)"
+    )
     parser.add_argument(
         "--pictures",
         type=Path,
@@ -58,7 +64,10 @@ def run(arguments: argparse.Namespace) -> int:
         print_json({"bundle": str(arguments.bundle), "bytes": size, **report.to_dict()})
     else:
         print_line(str(report))
-        print_line(f"wrote {arguments.bundle}, {size / 1e6:.2f} MB; try it with: cnnrnn run {arguments.bundle} PICTURE")
+        print_line(
+            f"wrote {arguments.bundle}, {size / 1e6:.2f} MB; "
+            f"try it with: cnnrnn run {arguments.bundle} PICTURE"
+        )
     return 0
 
 

@@ -37,7 +37,9 @@ def run(arguments: argparse.Namespace) -> int:
     for line in _describe(bundle.manifest):
         print_line(line)
     print_line()
-    print_line(f"{len(bundle.manifest.files)} files, {total / 1e6:.2f} MB, every SHA-256 as the manifest says")
+    print_line(
+        f"{len(bundle.manifest.files)} files, {total / 1e6:.2f} MB, every SHA-256 as the manifest says"
+    )
     return 0
 
 
@@ -52,13 +54,27 @@ def _describe(manifest: Manifest) -> list[str]:
                 ("vocabulary", f"{vocabulary.size} tokens"),
                 (
                     "search",
-                    f"{search.beams} beams (up to {search.max_beams}), {search.min_length} to {search.max_length} "
+                    f"{search.beams} beams (up to {search.max_beams}), "
+                    f"{search.min_length} to {search.max_length} "
                     f"tokens, length penalty {search.length_penalty:g}",
                 ),
-                ("attention", "none" if manifest.alignment_grid is None else "{} × {} grid".format(*manifest.alignment_grid)),
+                (
+                    "attention",
+                    "none"
+                    if manifest.alignment_grid is None
+                    else "{} × {} grid".format(*manifest.alignment_grid),
+                ),
                 ("select", ", ".join(manifest.select) or "made on demand"),
-                *((key, str(value)) for key, value in manifest.provenance.items() if not isinstance(value, dict | list)),
-                *((f"parity {key}", str(value)) for key, value in manifest.parity.items() if isinstance(value, int | float | str)),
+                *(
+                    (key, str(value))
+                    for key, value in manifest.provenance.items()
+                    if not isinstance(value, dict | list)
+                ),
+                *(
+                    (f"parity {key}", str(value))
+                    for key, value in manifest.parity.items()
+                    if isinstance(value, int | float | str)
+                ),
             ]
         ),
     ]

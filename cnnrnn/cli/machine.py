@@ -1,4 +1,4 @@
-"""What this machine has: packages, engines, GPUs. Looked up without importing anything heavy but ONNX Runtime."""
+"""What this machine has: packages, engines, GPUs. Nothing heavy is imported but OpenCV and ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def jetson(release: Path = TEGRA_RELEASE) -> str | None:
 
 
 def gpus() -> list[Gpu]:
-    """Every NVIDIA GPU that the driver shows: by ``nvidia-smi``, or by NVML where there is no such command."""
+    """Every NVIDIA GPU that the driver shows: by ``nvidia-smi``, or by NVML where that is missing."""
     program = shutil.which("nvidia-smi")
     if program is not None:
         found = _gpus_by_command(program)
@@ -122,7 +122,9 @@ def _gpus_by_command(program: str) -> list[Gpu]:
         return []
     rows = csv.reader(answer.stdout.splitlines(), skipinitialspace=True)
     return [
-        Gpu(row[0], row[1], int(row[2]) if row[2].isdigit() else None, row[3]) for row in rows if len(row) == 4
+        Gpu(row[0], row[1], int(row[2]) if row[2].isdigit() else None, row[3])
+        for row in rows
+        if len(row) == 4
     ]
 
 

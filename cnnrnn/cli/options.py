@@ -10,7 +10,9 @@ SEARCH_KEYS = ("beams", "max_length", "min_length", "length_penalty", "early_sto
 
 def add_bundle(parser: argparse.ArgumentParser) -> None:
     """The positional BUNDLE."""
-    parser.add_argument("bundle", metavar="BUNDLE", help="a bundle's folder, or the name of a shipped one (emoji)")
+    parser.add_argument(
+        "bundle", metavar="BUNDLE", help="a bundle's folder, or the name of a shipped one (emoji)"
+    )
 
 
 def add_engine(parser: argparse.ArgumentParser) -> None:
@@ -30,7 +32,10 @@ def add_search(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--max-length", type=int, metavar="T", help="most tokens in an answer")
     group.add_argument("--min-length", type=int, metavar="T", help="least tokens in an answer")
     group.add_argument(
-        "--length-penalty", type=float, metavar="P", help="score = log-probability / length**P; above 0 likes long"
+        "--length-penalty",
+        type=float,
+        metavar="P",
+        help="score = log-probability / length**P; above 0 likes long",
     )
     group.add_argument(
         "--early-stopping",

@@ -14,6 +14,7 @@ from typing import Any
 
 from cnnrnn.cli import options
 from cnnrnn.cli.output import note, print_json, print_line
+from cnnrnn.core import extras
 from cnnrnn.core.errors import OptionsError
 from cnnrnn.core.samples import pictures_in
 
@@ -23,9 +24,15 @@ MAX_STDIN_BYTES = 256 * 1024**2
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """BUNDLE, IMAGE and the options of the engine and the search."""
     options.add_bundle(parser)
-    parser.add_argument("images", metavar="IMAGE", nargs="+", help="a picture, a folder of them, or - for standard input")
     parser.add_argument(
-        "--batch", type=int, default=1, metavar="B", help="pictures that go through the model together (default: 1)"
+        "images", metavar="IMAGE", nargs="+", help="a picture, a folder of them, or - for standard input"
+    )
+    parser.add_argument(
+        "--batch",
+        type=int,
+        default=1,
+        metavar="B",
+        help="pictures that go through the model together (default: 1)",
     )
     options.add_engine(parser)
     options.add_search(parser)
@@ -43,6 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
     sources = list(_sources(arguments.images))
     from cnnrnn.runtime.model import load
 
+    extras.require_cv2()  # now, so that its import is not a part of the first picture's time
     failed = 0
     chosen = options.search_options(arguments)
     with load(

@@ -31,11 +31,17 @@ def run(arguments: argparse.Namespace) -> int:
     from cnnrnn.training import TrainConfig, train
 
     logging.getLogger("cnnrnn").setLevel(logging.INFO)
-    result = train(TrainConfig.load(arguments.config), resume=arguments.resume, progress_bar=not arguments.json)
+    result = train(
+        TrainConfig.load(arguments.config), resume=arguments.resume, progress_bar=not arguments.json
+    )
     if arguments.json:
-        print_json({"best": str(result.best), "last": str(result.last), "epochs": result.epochs, **result.metrics})
+        print_json(
+            {"best": str(result.best), "last": str(result.last), "epochs": result.epochs, **result.metrics}
+        )
     else:
         metrics = ", ".join(f"{name} {value:.4g}" for name, value in result.metrics.items())
         print_line(f"{result.epochs} epochs: {metrics}")
-        print_line(f"export it with: cnnrnn export {result.best if result.best.exists() else result.last} FOLDER")
+        print_line(
+            f"export it with: cnnrnn export {result.best if result.best.exists() else result.last} FOLDER"
+        )
     return 0

@@ -46,7 +46,9 @@ class AugmentConfig:
                 raise ConfigError(f"augment {name} = {value} must be from 0 to 1")
         object.__setattr__(self, "scale", tuple(self.scale))
         if not (len(self.scale) == 2 and 0 < self.scale[0] <= self.scale[1] <= 4):
-            raise ConfigError(f"augment scale = {self.scale} must be two numbers, 0 < smallest <= largest <= 4")
+            raise ConfigError(
+                f"augment scale = {self.scale} must be two numbers, 0 < smallest <= largest <= 4"
+            )
         if not 0 <= self.hue <= 0.5:
             raise ConfigError(f"augment hue = {self.hue} must be from 0 to 0.5")
 

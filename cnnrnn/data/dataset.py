@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,7 +27,7 @@ class Draw(NamedTuple):
     """Which example, in which epoch: what a sampler gives and the data set is indexed by."""
 
     epoch: int
-    index: int
+    example: int
 
 
 class Batch(NamedTuple):
@@ -78,16 +78,16 @@ class CaptionDataset(Dataset[tuple[Tensor, list[int]]]):
         return len(self._pairs)
 
     def __getitem__(self, draw: Draw) -> tuple[Tensor, list[int]]:
-        number, _ = self._pairs[draw.index]
+        number, _ = self._pairs[draw.example]
         pixels = self.pixels(number)
         if self._augment is not None:
             with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(mix_seed(self.seed, draw.epoch, draw.index))
+                torch.manual_seed(mix_seed(self.seed, draw.epoch, draw.example))
                 pixels = self._augment(pixels)
-        return pixels, self._tokens[draw.index]
+        return pixels, self._tokens[draw.example]
 
     def pixels(self, number: int) -> Tensor:
-        """The fitted picture of a sample before augmentation, (3, H, W) uint8; (4, H, W) with augmentation."""
+        """The fitted picture of a sample, (3, H, W) uint8; premultiplied RGBA where it is to be augmented."""
         if self._cache is not None and number in self._cache:
             return self._cache[number]
         path = self.samples[number].image

@@ -38,7 +38,9 @@ def read_captions(source: str | Path, images: str | Path | None = None) -> list[
     source = Path(source)
     file = source / "captions.json" if source.is_dir() else source
     if not file.is_file():
-        raise DataError(f"{file} does not exist; give a folder with captions.json, a .csv or a COCO captions .json")
+        raise DataError(
+            f"{file} does not exist; give a folder with captions.json, a .csv or a COCO captions .json"
+        )
     root = Path(images) if images is not None else file.parent
     pairs = _csv(file) if file.suffix.lower() == ".csv" else _json(file)
     return _samples(file, root, pairs)
@@ -48,7 +50,9 @@ def _csv(file: Path) -> Iterable[tuple[str, str]]:
     with file.open(encoding="utf-8-sig", newline="") as stream:
         rows = csv.DictReader(stream)
         if missing := {"image", "caption"} - set(rows.fieldnames or ()):
-            raise DataError(f"{file} has no column {sorted(missing)[0]!r}; its first line must name image and caption")
+            raise DataError(
+                f"{file} has no column {sorted(missing)[0]!r}; its first line must name image and caption"
+            )
         for row in rows:
             yield row["image"] or "", row["caption"] or ""
 
@@ -65,7 +69,9 @@ def _json(file: Path) -> Iterable[tuple[str, str]]:
             for caption in captions if isinstance(captions, list) else [captions]:
                 yield name, caption
     else:
-        raise DataError(f"{file} must hold an object: file names to captions, or COCO's images and annotations")
+        raise DataError(
+            f"{file} must hold an object: file names to captions, or COCO's images and annotations"
+        )
 
 
 def _coco(file: Path, content: dict[str, Any]) -> Iterable[tuple[str, str]]:
@@ -81,10 +87,14 @@ def _samples(file: Path, root: Path, pairs: Iterable[tuple[str, str]]) -> list[S
     captions: dict[str, list[str]] = {}
     for name, caption in pairs:
         if not isinstance(caption, str) or not caption.strip():
-            raise DataError(f"{file}: the caption of {name!r} is {caption!r}; write a sentence or leave the picture out")
+            raise DataError(
+                f"{file}: the caption of {name!r} is {caption!r}; write a sentence or leave the picture out"
+            )
         captions.setdefault(name, []).append(caption.strip())
     if not captions:
         raise DataError(f"{file} names no picture")
     if missing := [name for name in captions if not (root / name).is_file()]:
-        raise DataError(f"{file}: {len(missing)} of {len(captions)} pictures are missing in {root}, first {missing[0]!r}")
+        raise DataError(
+            f"{file}: {len(missing)} of {len(captions)} pictures are missing in {root}, first {missing[0]!r}"
+        )
     return [Sample(root / name, tuple(texts)) for name, texts in captions.items()]

@@ -1,7 +1,7 @@
 """Scores of captions against what people wrote.
 
 BLEU (Papineni et al. 2002) and CIDEr (Vedantam et al. 2015) are ``pycocoevalcap``'s own, as the COCO caption
-challenge computes them; captions are lower-cased and freed of punctuation here, since its tokenizer needs Java.
+challenge computes them; captions are lower-cased and freed of punctuation here: its tokenizer needs Java.
 """
 
 from __future__ import annotations
@@ -43,7 +43,9 @@ def score_captions(captions: Sequence[str], references: Sequence[Sequence[str]])
         MissingDependencyError: ``pycocoevalcap`` is not installed (extra ``eval``).
     """
     if len(captions) != len(references) or not captions:
-        raise DataError(f"{len(captions)} captions cannot be scored against references of {len(references)} pictures")
+        raise DataError(
+            f"{len(captions)} captions cannot be scored against references of {len(references)} pictures"
+        )
     bleu = require("pycocoevalcap.bleu.bleu", extra="eval").Bleu(4)
     cider = require("pycocoevalcap.cider.cider", extra="eval").Cider()
     truth = {number: [_plain(text) for text in texts] for number, texts in enumerate(references)}

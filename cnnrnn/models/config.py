@@ -105,11 +105,13 @@ def _check(config: ModelConfig) -> None:
         if not 0 <= (value := getattr(config, name)) < 1:
             raise ConfigError(f"model option {name} = {value!r} must be at least 0 and below 1")
     if config.output_stride not in (0, 16, 32):
-        raise ConfigError(f"model option output_stride = {config.output_stride} must be 0 (the trunk's), 16 or 32")
+        raise ConfigError(
+            f"model option output_stride = {config.output_stride} must be 0 (the trunk's), 16 or 32"
+        )
     if config.attention != "none" and config.features == "pooled":
         raise ConfigError(
-            f"attention = {config.attention!r} needs positions to choose between, and features = 'pooled' leaves "
-            "one; set features = 'grid' or attention = 'none'"
+            f"attention = {config.attention!r} needs positions to choose between, and features = 'pooled' "
+            "leaves one; set features = 'grid' or attention = 'none'"
         )
     if config.gate and config.attention != "additive":
         raise ConfigError(

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from cnnrnn.models.attention import AdditiveAttention, MultiplicativeAttention
-from cnnrnn.models.cells import CELLS
+from cnnrnn.models.cells import CELLS, GRUCell, LSTMCell
 from cnnrnn.models.config import ModelConfig
 
 
@@ -39,7 +39,9 @@ class Decoder(nn.Module):
             self.image_gates = nn.Linear(features, gates, bias=False)
 
         if config.attention == "additive":
-            self.attention: nn.Module = AdditiveAttention(features, hidden, config.attention_size)
+            self.attention: AdditiveAttention | MultiplicativeAttention = AdditiveAttention(
+                features, hidden, config.attention_size
+            )
             self.context_gates = nn.Linear(features, gates, bias=False)
             if config.gate:
                 self.gate = nn.Linear(hidden, features)
@@ -57,6 +59,7 @@ class Decoder(nn.Module):
     def _initialise(self) -> None:
         nn.init.normal_(self.embedding.weight, std=self.config.embedding**-0.5)
         for cell in self.cells:
+            assert isinstance(cell, (LSTMCell, GRUCell))
             for weight in cell.recurrent.weight.chunk(cell.gates):
                 nn.init.orthogonal_(weight)
         if self.config.cell == "lstm":  # an open forget gate at the start (Jozefowicz et al. 2015)
@@ -138,6 +141,8 @@ class Decoder(nn.Module):
         for layer, cell in enumerate(self.cells):
             inputs = gates if layer == 0 else self.between[layer - 1](self.dropout(output))
             values = cell(inputs, tuple(state[f"{name}{layer}"] for name in self.state_names))
-            following.update({f"{name}{layer}": value for name, value in zip(self.state_names, values, strict=True)})
+            following.update(
+                {f"{name}{layer}": value for name, value in zip(self.state_names, values, strict=True)}
+            )
             output = values[0]
         return output, following

@@ -31,7 +31,9 @@ class EfficientNetLite0(nn.Module):
 
     channels = 320
 
-    def __init__(self, output_stride: int = 32, drop_connect: float = 0.0, weights: str | None = None) -> None:
+    def __init__(
+        self, output_stride: int = 32, drop_connect: float = 0.0, weights: str | None = None
+    ) -> None:
         super().__init__()
         package = require("efficientnet_lite_pytorch", extra="train")
         network = package.EfficientNet.from_name("efficientnet-lite0")

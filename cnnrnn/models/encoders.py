@@ -31,7 +31,9 @@ class Encoder(nn.Module):
         self.frozen_blocks = frozen_blocks
         stages = self._stages()
         if frozen_blocks > len(stages):
-            raise ConfigError(f"frozen_blocks = {frozen_blocks} and this encoder has {len(stages)} blocks to freeze")
+            raise ConfigError(
+                f"frozen_blocks = {frozen_blocks} and this encoder has {len(stages)} blocks to freeze"
+            )
         self._frozen = stages[:frozen_blocks]
         for parameter in chain.from_iterable(stage.parameters() for stage in self._frozen):
             parameter.requires_grad_(False)
@@ -77,7 +79,9 @@ def build_encoder(config: ModelConfig, *, load_pretrained: bool = True) -> Encod
     """
     pretrained = config.pretrained if load_pretrained else False
     if config.encoder == "efficientnet_lite0":
-        weights = imagenet_weights() if pretrained is True else (_existing(pretrained) if pretrained else None)
+        weights = (
+            imagenet_weights() if pretrained is True else (_existing(pretrained) if pretrained else None)
+        )
         trunk: nn.Module = EfficientNetLite0(config.output_stride, config.drop_connect, weights)
         channels = EfficientNetLite0.channels
     else:
@@ -87,7 +91,9 @@ def build_encoder(config: ModelConfig, *, load_pretrained: bool = True) -> Encod
 
 def _existing(path: bool | str) -> str:
     if not Path(str(path)).is_file():
-        raise ConfigError(f"pretrained = {str(path)!r}: no such file; give a state dict's path, true or false")
+        raise ConfigError(
+            f"pretrained = {str(path)!r}: no such file; give a state dict's path, true or false"
+        )
     return str(path)
 
 
@@ -100,7 +106,9 @@ def _torchvision_trunk(config: ModelConfig, pretrained: bool | str) -> tuple[nn.
             "python -c 'import torchvision; print(torchvision.models.list_models())' lists those"
         )
     if config.drop_connect:
-        raise ConfigError(f"drop_connect = {config.drop_connect} is efficientnet_lite0's; set it to 0 for {name!r}")
+        raise ConfigError(
+            f"drop_connect = {config.drop_connect} is efficientnet_lite0's; set it to 0 for {name!r}"
+        )
     network = models.get_model(name, weights=None, **_options(config))
     if pretrained:
         network.load_state_dict(_state_dict(models, name, pretrained), strict=True)
@@ -108,12 +116,17 @@ def _torchvision_trunk(config: ModelConfig, pretrained: bool | str) -> tuple[nn.
 
 
 def _options(config: ModelConfig) -> dict[str, object]:
-    name, options = config.encoder, {}
+    name = config.encoder
+    options: dict[str, object] = {}
     if name in ("googlenet", "inception_v3"):
-        options = {"init_weights": False, "aux_logits": False}
+        options.update(init_weights=False, aux_logits=False)
     if config.output_stride == 16:
-        if not (name.startswith(("resnet", "resnext", "wide_resnet")) and name not in ("resnet18", "resnet34")):
-            raise ConfigError(f"output_stride = 16 is not offered for {name!r}; set it to 0 or use a resnet50 or larger")
+        if not (
+            name.startswith(("resnet", "resnext", "wide_resnet")) and name not in ("resnet18", "resnet34")
+        ):
+            raise ConfigError(
+                f"output_stride = 16 is not offered for {name!r}; set it to 0 or use a resnet50 or larger"
+            )
         options["replace_stride_with_dilation"] = [False, False, True]
     return options
 
@@ -146,9 +159,9 @@ def _before_pooling(network: nn.Module, name: str) -> tuple[nn.Module, int]:
         fx.ShapeProp(graph).propagate(torch.zeros(1, 3, PROBE_PIXELS, PROBE_PIXELS))
     last = None
     for node in _before_last_pool(graph):
-        shape = getattr(node.meta.get("tensor_meta"), "shape", ())
+        shape: tuple[int, ...] = tuple(getattr(node.meta.get("tensor_meta"), "shape", ()))
         if len(shape) == 4 and shape[2] > 1 and shape[3] > 1:
-            last = node, int(shape[1])
+            last = node, shape[1]
     if last is None or name.startswith("vit_"):
         raise ConfigError(f"encoder = {name!r} has no grid of features before its classifier; choose a CNN")
     node, channels = last
@@ -169,7 +182,8 @@ def _before_last_pool(graph: torch.fx.GraphModule) -> list[torch.fx.Node]:
     pools = [
         index
         for index, node in enumerate(nodes)
-        if node.op == "call_module" and isinstance(graph.get_submodule(str(node.target)), nn.AdaptiveAvgPool2d)
+        if node.op == "call_module"
+        and isinstance(graph.get_submodule(str(node.target)), nn.AdaptiveAvgPool2d)
     ]
     before = nodes[: pools[-1]] if pools else nodes
     return [node for node in before if not str(node.target).startswith("classifier")]

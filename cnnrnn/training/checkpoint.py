@@ -95,9 +95,15 @@ def load_model(path: str | Path) -> LoadedModel:
         model.load_state_dict(content["model"])
     except (KeyError, ConfigError, RuntimeError) as error:
         first = str(error).partition("\n")[0]
-        raise CheckpointError(f"{path}: the configuration and the weights do not fit each other: {first}") from error
+        raise CheckpointError(
+            f"{path}: the configuration and the weights do not fit each other: {first}"
+        ) from error
     model.eval()
-    grid = model.encoder.grid(config.image.height, config.image.width) if config.model.attention != "none" else None
+    grid = (
+        model.encoder.grid(config.image.height, config.image.width)
+        if config.model.attention != "none"
+        else None
+    )
     return LoadedModel(
         model=model,
         tokenizer=tokenizer,

@@ -83,7 +83,13 @@ class OptimConfig:
     threads: int = 0
 
     def __post_init__(self) -> None:
-        for name, least in (("epochs", 1), ("batch_size", 1), ("evaluate_every", 1), ("patience", 0), ("threads", 0)):
+        for name, least in (
+            ("epochs", 1),
+            ("batch_size", 1),
+            ("evaluate_every", 1),
+            ("patience", 0),
+            ("threads", 0),
+        ):
             if not isinstance(value := getattr(self, name), int) or value < least:
                 raise ConfigError(f"training {name} = {value!r} must be a whole number, {least} or more")
         for name in ("learning_rate", "encoder_learning_rate", "weight_decay", "checkpoint_minutes"):
@@ -182,7 +188,9 @@ def _section(kind: type[T], name: str, values: Any) -> T:
         raise ConfigError(f"[{name}] must be a table, not {values!r}")
     known = {entry.name for entry in fields(kind)}  # type: ignore[arg-type]
     if unknown := sorted(set(values) - known):
-        raise ConfigError(f"[{name}] has the unknown key {unknown[0]!r}; known are {', '.join(sorted(known))}")
+        raise ConfigError(
+            f"[{name}] has the unknown key {unknown[0]!r}; known are {', '.join(sorted(known))}"
+        )
     plain = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
     try:
         return kind(**plain)

@@ -30,7 +30,9 @@ def draw_curve(history: Sequence[dict[str, float]]) -> bytes:
         matches = losses.twinx()
         matches.set_ylabel("share of captions exactly right")
         matches.set_ylim(0, 1)
-        matches.plot(*zip(*points, strict=True), marker=".", color="tab:green", label="validation exact match")
+        matches.plot(
+            *zip(*points, strict=True), marker=".", color="tab:green", label="validation exact match"
+        )
         matches.legend(loc="upper right")
     losses.legend(loc="lower left")
     buffer = io.BytesIO()

@@ -20,7 +20,7 @@ from cnnrnn.core.extras import require
 from cnnrnn.core.manifest import ImageSpec
 from cnnrnn.core.storage import write_atomic
 from cnnrnn.core.tokenizer import Tokenizer
-from cnnrnn.data.dataset import IGNORED, Batch, CaptionDataset, Collate, Draw, EpochSampler
+from cnnrnn.data.dataset import IGNORED, Batch, CaptionDataset, Collate, EpochSampler
 from cnnrnn.data.readers import Sample, read_captions
 from cnnrnn.data.vocabulary import build_tokenizer
 from cnnrnn.models.captioner import Captioner
@@ -59,7 +59,7 @@ class Progress:
 
 
 def train(config: TrainConfig, *, resume: bool = False, progress_bar: bool = False) -> TrainingResult:
-    """Trains a captioner and writes ``last.pt``, ``best.pt``, ``metrics.jsonl`` and ``curve.png`` to its output.
+    """Trains a captioner; its output gets ``last.pt``, ``best.pt``, ``metrics.jsonl`` and ``curve.png``.
 
     Args:
         config: everything that the run depends on.
@@ -87,7 +87,9 @@ class Trainer:
             raise ConfigError(f"{self.last} exists; go on with --resume, or choose another output folder")
         saved = read_checkpoint(self.last) if resume else None
         if saved is not None and saved["config"] != _plain(config.to_dict()):
-            raise ConfigError(f"{self.last} was made by another configuration; resume with the one it was started with")
+            raise ConfigError(
+                f"{self.last} was made by another configuration; resume with the one it was started with"
+            )
         self.output.mkdir(parents=True, exist_ok=True)
         if config.training.threads:
             torch.set_num_threads(config.training.threads)
@@ -105,7 +107,7 @@ class Trainer:
         self.training_set = self._dataset(samples, augment=True)
         self.validation_set = self._dataset(held_out, augment=False) if held_out else None
         self.model = Captioner(config.model, self.tokenizer.size, load_pretrained=saved is None)
-        self.model.to(self.device, memory_format=torch.channels_last)
+        self.model.to(self.device).to(memory_format=torch.channels_last)
         self.normalise = Normalise(config.image, self.device)
         self.optimizer = _optimizer(self.model, config.training)
         self.batches = -(-len(self.training_set) // config.training.batch_size)
@@ -141,9 +143,9 @@ class Trainer:
                 metrics.update(self._validate())
             self._record(metrics, due)
             better = self._is_better(metrics)
-            self._save(self.last)
             if better:
                 self._save(self.best)
+            self._save(self.last)
             if options.patience and self.progress.waited >= options.patience:
                 log.info("stopped: no better %s in %d evaluations", options.metric, options.patience)
                 break
@@ -175,7 +177,7 @@ class Trainer:
         return {
             "epoch": self.progress.epoch + 1,
             "train_loss": self.progress.loss_sum / max(self.progress.loss_count, 1),
-            "learning_rate": self.schedule.get_last_lr()[0],
+            "learning_rate": float(self.schedule.get_last_lr()[0]),
             "seconds": round(self.progress.seconds, 1),
         }
 
@@ -209,11 +211,11 @@ class Trainer:
         value = loss.item()
         if not math.isfinite(value):
             raise TrainingError(
-                f"the loss is {value} at epoch {self.progress.epoch + 1}, batch {self.progress.batch + 1} of "
-                f"{self.batches}; lower the learning rate or clip_norm. {self.last} is the last good checkpoint"
+                f"the loss is {value} at epoch {self.progress.epoch + 1}, batch {self.progress.batch + 1} "
+                f"of {self.batches}; lower the learning rate or clip_norm. {self.last} is whole"
             )
         self.optimizer.zero_grad(set_to_none=True)
-        self.scaler.scale(loss).backward()
+        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         self.scaler.unscale_(self.optimizer)
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.training.clip_norm)
         self.scaler.step(self.optimizer)
@@ -234,7 +236,9 @@ class Trainer:
         for start in range(0, len(dataset.samples), self.config.training.batch_size):
             stop = min(start + self.config.training.batch_size, len(dataset.samples))
             images = torch.stack([dataset.pixels(number) for number in range(start, stop)])
-            texts += greedy_captions(self.model, self.normalise(images), self.tokenizer, self.config.data.max_length)
+            texts += greedy_captions(
+                self.model, self.normalise(images), self.tokenizer, self.config.data.max_length
+            )
         hits = sum(text in sample.captions for text, sample in zip(texts, dataset.samples, strict=True))
         return {"validation_loss": total / count, "validation_exact_match": hits / len(texts)}
 
@@ -288,7 +292,9 @@ class Trainer:
             if self.device.type == "cuda" and "cuda_rng" in saved:
                 torch.cuda.set_rng_state(saved["cuda_rng"])
         except (KeyError, TypeError, RuntimeError, ValueError) as error:
-            raise CheckpointError(f"{self.last} cannot be resumed: {str(error).partition(chr(10))[0]}") from error
+            raise CheckpointError(
+                f"{self.last} cannot be resumed: {str(error).partition(chr(10))[0]}"
+            ) from error
 
 
 class Normalise:
@@ -319,7 +325,10 @@ def _optimizer(model: Captioner, options: OptimConfig) -> torch.optim.AdamW:
     if options.encoder_learning_rate == 0:
         model.encoder.requires_grad_(False)
     groups = []
-    for module, rate in ((model.encoder, options.encoder_learning_rate), (model.decoder, options.learning_rate)):
+    for module, rate in (
+        (model.encoder, options.encoder_learning_rate),
+        (model.decoder, options.learning_rate),
+    ):
         parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
         decayed = [parameter for parameter in parameters if parameter.dim() > 1]
         plain = [parameter for parameter in parameters if parameter.dim() <= 1]

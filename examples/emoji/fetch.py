@@ -4,7 +4,7 @@
 
 Pictures: Noto (Google, Apache-2.0), Twemoji (Twitter, CC-BY-4.0), OpenMoji (CC-BY-SA-4.0), and Fluent
 (Microsoft, MIT), which is never trained on. Captions: the Unicode CLDR short names as OpenMoji's table has
-them; skin-tone variants are folded into their base, and only emoji that the first three vendors draw are kept.
+them. Skin-tone variants are folded into their base, and only emoji that the first three draw are kept.
 """
 
 from __future__ import annotations
@@ -32,13 +32,18 @@ log = logging.getLogger("emoji.fetch")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("target", type=Path, help="folder to write, one subfolder per vendor")
     parser.add_argument("--packages", type=Path, help="folder of packages already fetched by 'npm pack'")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     with tempfile.TemporaryDirectory() as scratch:
-        folders = {vendor: unpack(spec, options.packages, Path(scratch) / vendor) for vendor, spec in PACKAGES.items()}
+        folders = {
+            vendor: unpack(spec, options.packages, Path(scratch) / vendor)
+            for vendor, spec in PACKAGES.items()
+        }
         names = caption_names(folders["openmoji"], folders["noto"])
         for vendor, folder in folders.items():
             write_vendor(options.target / vendor, pictures(vendor, folder, names), names)
@@ -86,7 +91,9 @@ def pictures(vendor: str, folder: Path, names: dict[str, str]) -> dict[str, byte
             if entry[f"has_img_{image}"] and key(entry["unified"]) in names
         }
     if vendor == "openmoji":
-        drawings = {key(path.stem): path.read_text(encoding="utf-8") for path in (folder / "color/svg").glob("*.svg")}
+        drawings = {
+            key(path.stem): path.read_text(encoding="utf-8") for path in (folder / "color/svg").glob("*.svg")
+        }
     else:
         drawings = fluent_drawings(folder, names)
     kept = {code: drawings[code] for code in names if code in drawings}
@@ -99,7 +106,10 @@ def pictures(vendor: str, folder: Path, names: dict[str, str]) -> dict[str, byte
 def fluent_drawings(folder: Path, names: dict[str, str]) -> dict[str, str]:
     """Iconify's Fluent set, matched by code point where its table has one, else by name."""
     icons = json.loads((folder / "icons.json").read_text(encoding="utf-8"))
-    by_code = {key(code): icon for code, icon in json.loads((folder / "chars.json").read_text(encoding="utf-8")).items()}
+    by_code = {
+        key(code): icon
+        for code, icon in json.loads((folder / "chars.json").read_text(encoding="utf-8")).items()
+    }
     size = f'viewBox="0 0 {icons.get("width", 16)} {icons.get("height", 16)}"'
     return {
         code: f'<svg xmlns="http://www.w3.org/2000/svg" {size}>{icons["icons"][by_code[code]]["body"]}</svg>'

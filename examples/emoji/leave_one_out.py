@@ -2,8 +2,8 @@
 
     python examples/emoji/leave_one_out.py --data data/emoji --runs runs --epochs 12
 
-For each of the three vendors: trains on the other two, exports, captions the third with the exported bundle at
-beam 5, and scores it beside its floors. A run that was cut short goes on where it was; a finished one is not
+For each of the three vendors: trains on the other two, exports, captions the third with the exported bundle
+at beam 5, and scores it beside its floors. A run that was cut short goes on; a finished one is not
 done again. ``--shipped BUNDLE`` scores that bundle on Fluent, a fourth vendor, which none of the runs sees.
 """
 
@@ -37,8 +37,12 @@ log = logging.getLogger("emoji.leave_one_out")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=Path("data/emoji"), help="the folder that fetch.py wrote")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--data", type=Path, default=Path("data/emoji"), help="the folder that fetch.py wrote"
+    )
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="where checkpoints are kept")
     parser.add_argument("--epochs", type=int, default=12, help="epochs of each of the three runs")
     parser.add_argument("--shipped", type=Path, help="a bundle trained on all three, to score on Fluent")
@@ -49,9 +53,15 @@ def main() -> None:
     for vendor in VENDORS:
         result = options.results / f"without-{vendor}.json"
         if not result.exists():
-            write(result, held_out(vendor, options.data, options.runs / f"emoji-without-{vendor}", options.epochs))
+            write(
+                result,
+                held_out(vendor, options.data, options.runs / f"emoji-without-{vendor}", options.epochs),
+            )
     if options.shipped:
-        write(options.results / f"{UNSEEN}.json", shipped(options.shipped, options.data, options.runs / "emoji/last.pt"))
+        write(
+            options.results / f"{UNSEEN}.json",
+            shipped(options.shipped, options.data, options.runs / "emoji/last.pt"),
+        )
 
 
 def held_out(vendor: str, data: Path, run: Path, epochs: int) -> dict[str, Any]:
@@ -59,7 +69,9 @@ def held_out(vendor: str, data: Path, run: Path, epochs: int) -> dict[str, Any]:
     config = leave_out(TrainConfig.load(HERE / "emoji.toml"), vendor, data.resolve(), run.resolve(), epochs)
     last = train(config, resume=(run / "last.pt").exists(), progress_bar=True).last
     export_checkpoint(last, run / "bundle", name=f"emoji-without-{vendor}", weight_storage="fp16")
-    result = scored(run / "bundle", vendor, data, last, [data / other for other in VENDORS if other != vendor])
+    result = scored(
+        run / "bundle", vendor, data, last, [data / other for other in VENDORS if other != vendor]
+    )
     return {**result, "epochs": epochs}
 
 
@@ -85,7 +97,9 @@ def scored(bundle: Path, vendor: str, data: Path, checkpoint: Path, known: list[
     result.pop("failed")
     result["vendor"] = vendor
     config = load_model(checkpoint)
-    before = build_encoder(ModelConfig(encoder=config.model.config.encoder, pretrained=True, attention="none"))
+    before = build_encoder(
+        ModelConfig(encoder=config.model.config.encoder, pretrained=True, attention="none")
+    )
     for floor, encoder in (("imagenet", before), ("trained", config.model.encoder)):
         result[f"floor_nearest_{floor}_trunk"] = nearest(encoder, config.image, data / vendor, known)
     log.info("%s", json.dumps(result))
@@ -93,7 +107,7 @@ def scored(bundle: Path, vendor: str, data: Path, checkpoint: Path, known: list[
 
 
 def nearest(encoder: Encoder, image: ImageSpec, vendor: Path, known: list[Path]) -> dict[str, Any]:
-    """The floor: each picture gets the name of the known picture with the nearest pooled features (cosine)."""
+    """The floor: each picture gets the name of the known one with the nearest pooled features (cosine)."""
     unknown = read_captions(vendor)
     library = [sample for folder in known for sample in read_captions(folder)]
     keys, queries = pooled(encoder, image, library), pooled(encoder, image, unknown)

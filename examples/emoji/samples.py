@@ -2,8 +2,8 @@
 
     python examples/emoji/samples.py data/emoji
 
-Every fifth Fluent emoji goes to ``cnnrnn/samples/emoji`` with its caption: what the parity gate decodes when no
-folder is given, and a small test set. ``cnnrnn/samples/demo`` holds the demo's eight.
+Every fifth Fluent emoji goes to ``cnnrnn/samples/emoji`` with its caption: what the parity gate decodes when
+no folder is given, and a small test set. ``cnnrnn/samples/demo`` holds the demo's eight.
 """
 
 from __future__ import annotations
@@ -26,14 +26,16 @@ DEMO = (
     "sailboat",
 )
 LICENCE = """\
-The pictures in this folder are Microsoft's Fluent Emoji (flat), Copyright (c) Microsoft Corporation, under the MIT
-licence (https://github.com/microsoft/fluentui-emoji/blob/main/LICENSE), rendered from the npm package
+The pictures in this folder are Fluent Emoji (flat), Copyright (c) Microsoft Corporation, MIT licence
+(https://github.com/microsoft/fluentui-emoji/blob/main/LICENSE), rendered from the npm package
 @iconify-json/fluent-emoji-flat. The captions are the Unicode CLDR short names (Unicode License V3).
 """
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("source", type=Path, help="the folder that fetch.py wrote")
     fluent = parser.parse_args().source / "fluent"
     captions = json.loads((fluent / "captions.json").read_text(encoding="utf-8"))

@@ -48,7 +48,15 @@ class Page(html.parser.HTMLParser):
 @pytest.fixture
 def page_text(colour_bundle: Path, colour_pictures: Path, tmp_path: Path) -> str:
     target = tmp_path / "page.html"
-    arguments = ["demo", "--bundle", str(colour_bundle), "--pictures", str(colour_pictures), "--output", str(target)]
+    arguments = [
+        "demo",
+        "--bundle",
+        str(colour_bundle),
+        "--pictures",
+        str(colour_pictures),
+        "--output",
+        str(target),
+    ]
     assert main(arguments) == 0
     return target.read_text(encoding="utf-8")
 
@@ -62,12 +70,25 @@ def test_it_prints_picture_text_score_and_stages(
     colour_bundle: Path, colour_pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     target = tmp_path / "page.html"
-    main(["demo", "--bundle", str(colour_bundle), "--pictures", str(colour_pictures), "--output", str(target)])
+    main(
+        ["demo", "--bundle", str(colour_bundle), "--pictures", str(colour_pictures), "--output", str(target)]
+    )
     head, *rows, foot = capsys.readouterr().out.splitlines()
     assert head.split() == [
-        "picture", "text", "score", "decode", "preprocess", "encoder", "step", "select", "backtrace", "total",
+        "picture",
+        "text",
+        "score",
+        "decode",
+        "preprocess",
+        "encoder",
+        "step",
+        "select",
+        "backtrace",
+        "total",
     ]
-    assert [row.split()[:4] for row in rows] == [[f"{name}.png", "a", name, "square"] for name in ("blue", "green", "red")]
+    assert [row.split()[:4] for row in rows] == [
+        [f"{name}.png", "a", name, "square"] for name in ("blue", "green", "red")
+    ]
     for row in rows:
         score, *stages, total = map(float, row.split()[4:])
         assert score < 0 < total
@@ -79,7 +100,18 @@ def test_json_has_a_line_a_picture(
     colour_bundle: Path, colour_pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     target = str(tmp_path / "page.html")
-    main(["demo", "--json", "--bundle", str(colour_bundle), "--pictures", str(colour_pictures), "--output", target])
+    main(
+        [
+            "demo",
+            "--json",
+            "--bundle",
+            str(colour_bundle),
+            "--pictures",
+            str(colour_pictures),
+            "--output",
+            target,
+        ]
+    )
     answers = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [answer["text"] for answer in answers] == ["a blue square", "a green square", "a red square"]
     assert all(len(answer["hypotheses"]) == 5 for answer in answers)
@@ -89,7 +121,15 @@ def test_a_page_that_cannot_be_written_is_exit_code_1(
     colour_bundle: Path, colour_pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     target = str(tmp_path / "no-such-folder" / "page.html")
-    arguments = ["demo", "--bundle", str(colour_bundle), "--pictures", str(colour_pictures), "--output", target]
+    arguments = [
+        "demo",
+        "--bundle",
+        str(colour_bundle),
+        "--pictures",
+        str(colour_pictures),
+        "--output",
+        target,
+    ]
     assert main(arguments) == 1
     assert target in capsys.readouterr().err
 
@@ -103,7 +143,9 @@ def test_the_page_is_well_formed_and_names_its_language(page: Page) -> None:
 
 def test_the_page_asks_no_host(page: Page, page_text: str) -> None:
     assert re.findall(r"https?:|url\((?!data:)|@import", page_text) == []
-    assert [image["src"][:15] for image in page.having("img") if not image["src"].startswith("data:image/png")] == []
+    assert [
+        image["src"][:15] for image in page.having("img") if not image["src"].startswith("data:image/png")
+    ] == []
     policy = next(meta["content"] for meta in page.having("meta") if "http-equiv" in meta)
     assert policy.startswith("default-src 'none'")
     assert page.having("link") == []
@@ -112,8 +154,12 @@ def test_the_page_asks_no_host(page: Page, page_text: str) -> None:
 def test_each_picture_has_a_card_with_caption_words_and_hypotheses(page: Page) -> None:
     text = " ".join(page.words)
     assert len(page.having("article", "card")) == 3
-    assert [picture["aria-label"] for picture in page.having("div", "picture")] == ["blue.png", "green.png", "red.png"]
-    assert len(page.having("button")) == 3 * len("a red square".split())
+    assert [picture["aria-label"] for picture in page.having("div", "picture")] == [
+        "blue.png",
+        "green.png",
+        "red.png",
+    ]
+    assert len(page.having("button")) == 3 * len(["a", "red", "square"])
     assert len(page.having("tr")) == 3 * (1 + 5)
     for colour in ("blue", "green", "red"):
         assert f"a {colour} square" in text
@@ -126,7 +172,9 @@ def test_the_attention_is_drawn_and_said_word_by_word(page: Page) -> None:
     assert len(set(overlays[:3])) == 3
     said = [word for word in page.words if word.startswith("looked at the")]
     assert [part.split(",")[0].removeprefix("looked at the ") for part in said[:3]] == [
-        "upper left", "upper centre", "middle left",
+        "upper left",
+        "upper centre",
+        "middle left",
     ]
     assert all("70% of its attention" in part for part in said)
 
@@ -140,7 +188,9 @@ def test_both_colour_schemes_and_reduced_motion_are_served(page_text: str) -> No
 def test_a_file_name_cannot_inject_markup(colour_bundle: Path, colour_pictures: Path, tmp_path: Path) -> None:
     (colour_pictures / "red.png").rename(colour_pictures / "<script>alert(1)<.png")
     target = tmp_path / "page.html"
-    main(["demo", "--bundle", str(colour_bundle), "--pictures", str(colour_pictures), "--output", str(target)])
+    main(
+        ["demo", "--bundle", str(colour_bundle), "--pictures", str(colour_pictures), "--output", str(target)]
+    )
     assert "<script>alert" not in target.read_text(encoding="utf-8")
 
 
@@ -152,7 +202,9 @@ def test_a_format_that_browsers_do_not_read_is_converted(
     cv2.imwrite(str(colour_pictures / "red.bmp"), cv2.imdecode(np_bytes(red), cv2.IMREAD_COLOR))
     red.unlink()
     target = tmp_path / "page.html"
-    main(["demo", "--bundle", str(colour_bundle), "--pictures", str(colour_pictures), "--output", str(target)])
+    main(
+        ["demo", "--bundle", str(colour_bundle), "--pictures", str(colour_pictures), "--output", str(target)]
+    )
     page = Page(target.read_text(encoding="utf-8"))
     assert "data:image/bmp" not in page.having("article")[2]["style"]
     assert "data:image/png" in page.having("article")[2]["style"]

@@ -17,9 +17,11 @@ def nothing_installed(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """A machine without a package and without a GPU, for a test to add to."""
     monkeypatch.setattr(machine, "distribution_version", lambda *names: {})
     monkeypatch.setattr(machine, "module_found", lambda name: False)
-    monkeypatch.setattr(machine, "module_error", lambda name: f"ModuleNotFoundError: No module named {name!r}")
-    monkeypatch.setattr(machine, "onnxruntime_providers", lambda: [])
-    monkeypatch.setattr(machine, "gpus", lambda: [])
+    monkeypatch.setattr(
+        machine, "module_error", lambda name: f"ModuleNotFoundError: No module named {name!r}"
+    )
+    monkeypatch.setattr(machine, "onnxruntime_providers", list)
+    monkeypatch.setattr(machine, "gpus", list)
     monkeypatch.setattr(machine, "jetson", lambda: None)
     return monkeypatch
 
@@ -84,7 +86,9 @@ def test_where_there_is_a_display_the_opencv_with_windows_is_advised(
 
 
 def test_two_opencv_packages_are_one_too_many(nothing_installed: pytest.MonkeyPatch) -> None:
-    nothing_installed.setattr(machine, "distribution_version", lambda *names: dict.fromkeys(names, "4.11.0.86"))
+    nothing_installed.setattr(
+        machine, "distribution_version", lambda *names: dict.fromkeys(names, "4.11.0.86")
+    )
     found = by_part()["OpenCV"]
     assert not found.ok
     assert found.fix == (
@@ -118,7 +122,11 @@ def test_jetsons_are_told_by_their_release_file(text: str, said: str, tmp_path: 
 
 def test_gpus_are_read_from_nvidia_smi(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     program = tmp_path / "nvidia-smi"
-    program.write_text("#!/bin/sh\necho 'NVIDIA H100 80GB HBM3, 580.65.06, 81559, 9.0'\necho 'Orin (nvgpu), 540.4.0, [N/A], 8.7'\n")
+    program.write_text(
+        "#!/bin/sh\n"
+        "echo 'NVIDIA H100 80GB HBM3, 580.65.06, 81559, 9.0'\n"
+        "echo 'Orin (nvgpu), 540.4.0, [N/A], 8.7'\n"
+    )
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     assert machine.gpus() == [
@@ -127,7 +135,9 @@ def test_gpus_are_read_from_nvidia_smi(monkeypatch: pytest.MonkeyPatch, tmp_path
     ]
 
 
-def test_a_broken_nvidia_smi_and_no_driver_are_no_gpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_broken_nvidia_smi_and_no_driver_are_no_gpu(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     program = tmp_path / "nvidia-smi"
     program.write_text("#!/bin/sh\nexit 9\n")
     program.chmod(0o755)
@@ -149,7 +159,10 @@ def test_gpus_are_read_from_nvml(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
         int nvmlInit_v2(void) { return 0; }
         int nvmlShutdown(void) { return 0; }
         int nvmlDeviceGetCount_v2(unsigned *count) { *count = 2; return 0; }
-        int nvmlDeviceGetHandleByIndex_v2(unsigned index, void **device) { *device = (void *)(long)(index + 1); return 0; }
+        int nvmlDeviceGetHandleByIndex_v2(unsigned index, void **device) {
+          *device = (void *)(long)(index + 1);
+          return 0;
+        }
         int nvmlDeviceGetName(void *device, char *name, unsigned length) {
           if (length < 8) return 7;
           strcpy(name, device == (void *)1 ? "GPU one" : "GPU two");

@@ -21,7 +21,12 @@ ROOT = Path(__file__).resolve().parents[2]
 def command(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
     variables = {**os.environ, "PYTHONPATH": str(ROOT)}
     return subprocess.run(
-        [sys.executable, "-m", "cnnrnn", *arguments], cwd=cwd, env=variables, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "cnnrnn", *arguments],
+        cwd=cwd,
+        env=variables,
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 
@@ -46,7 +51,9 @@ def test_the_version_is_the_packages() -> None:
     assert command("--version").stdout.strip() == f"cnnrnn {cnnrnn.__version__}"
 
 
-@pytest.mark.parametrize("arguments", [[], ["fly"], ["run"], ["run", "emoji"], ["inspect", "--nonesuch", "emoji"]])
+@pytest.mark.parametrize(
+    "arguments", [[], ["fly"], ["run"], ["run", "emoji"], ["inspect", "--nonesuch", "emoji"]]
+)
 def test_a_command_line_that_cannot_be_read_is_exit_code_2(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         main(arguments)
@@ -106,7 +113,14 @@ def test_a_reader_that_goes_away_is_no_crash(colour_bundle: Path, colour_picture
 def test_inspect_describes_and_verifies(colour_bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["inspect", str(colour_bundle)]) == 0
     text = capsys.readouterr().out
-    for said in ("colours: Names the colour", "9 tokens", "8 × 8, letterbox", "2 × 2 grid", "memory_colour", "beam1, beam5"):
+    for said in (
+        "colours: Names the colour",
+        "9 tokens",
+        "8 × 8, letterbox",
+        "2 × 2 grid",
+        "memory_colour",
+        "beam1, beam5",
+    ):
         assert said in text
     assert main(["inspect", str(colour_bundle), "--json"]) == 0
     answer = json.loads(capsys.readouterr().out)

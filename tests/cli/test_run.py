@@ -23,7 +23,9 @@ def test_a_folder_is_answered_picture_by_picture(
     assert main(["run", str(colour_bundle), str(colour_pictures)]) == 0
     answers = capsys.readouterr().out.splitlines()
     assert [answer.partition(": ")[2].partition("  (")[0] for answer in answers] == [
-        "a blue square", "a green square", "a red square",
+        "a blue square",
+        "a green square",
+        "a red square",
     ]
 
 
@@ -36,16 +38,34 @@ def test_a_json_line_has_what_the_contract_names(
     (answer,) = lines(output.out)
     assert output.err == ""
     assert set(answer) == {
-        "image", "text", "score", "tokens", "hypotheses", "timings_ms", "backend", "precision",
+        "image",
+        "text",
+        "score",
+        "tokens",
+        "hypotheses",
+        "timings_ms",
+        "backend",
+        "precision",
     }
     assert (answer["image"], answer["text"], answer["backend"], answer["precision"]) == (
-        picture, "a red square", "ort-cpu", "fp32",
+        picture,
+        "a red square",
+        "ort-cpu",
+        "fp32",
     )
     assert len(answer["hypotheses"]) == 3
     assert set(answer["hypotheses"][0]) == {"text", "tokens", "logprob", "score", "finished"}
     scores = [hypothesis["score"] for hypothesis in answer["hypotheses"]]
     assert scores == sorted(scores, reverse=True)
-    assert set(answer["timings_ms"]) >= {"decode", "preprocess", "encoder", "step", "select", "backtrace", "total"}
+    assert set(answer["timings_ms"]) >= {
+        "decode",
+        "preprocess",
+        "encoder",
+        "step",
+        "select",
+        "backtrace",
+        "total",
+    }
 
 
 @pytest.mark.parametrize("batch", ["1", "2", "8"])
@@ -56,15 +76,28 @@ def test_a_bad_picture_is_reported_in_its_place(
     assert main(["run", str(colour_bundle), str(colour_pictures), "--json", "--batch", batch]) == 1
     output = capsys.readouterr()
     answers = lines(output.out)
-    assert [Path(answer["image"]).name for answer in answers] == ["blue.png", "c-broken.png", "green.png", "red.png"]
-    assert [answer.get("text") for answer in answers] == ["a blue square", None, "a green square", "a red square"]
+    assert [Path(answer["image"]).name for answer in answers] == [
+        "blue.png",
+        "c-broken.png",
+        "green.png",
+        "red.png",
+    ]
+    assert [answer.get("text") for answer in answers] == [
+        "a blue square",
+        None,
+        "a green square",
+        "a red square",
+    ]
     assert answers[1]["kind"] == "ImageError"
     assert answers[1]["error"]
     assert "1 of 4 pictures" in output.err
 
 
 def test_a_picture_comes_through_standard_input(
-    colour_bundle: Path, colour_pictures: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    colour_bundle: Path,
+    colour_pictures: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     data = io.BytesIO((colour_pictures / "green.png").read_bytes())
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(data))
@@ -128,7 +161,9 @@ def test_early_stopping_is_read(value: str, colour_bundle: Path, colour_pictures
     assert main(["run", str(colour_bundle), str(colour_pictures / "red.png"), "--early-stopping", value]) == 0
 
 
-def test_an_early_stopping_that_is_none_of_the_three(colour_bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_early_stopping_that_is_none_of_the_three(
+    colour_bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as stopped:
         main(["run", str(colour_bundle), "x.png", "--early-stopping", "soon"])
     assert stopped.value.code == 2

@@ -25,7 +25,10 @@ def samples(tmp_path: Path) -> list[Sample]:
     disc = np.zeros((40, 40, 4), np.uint8)
     cv2.circle(disc, (20, 20), 15, (0, 0, 255, 255), -1)
     cv2.imwrite(str(tmp_path / "disc.png"), disc)
-    return [Sample(tmp_path / "noise.png", ("some noise", "much noise here")), Sample(tmp_path / "disc.png", ("a disc",))]
+    return [
+        Sample(tmp_path / "noise.png", ("some noise", "much noise here")),
+        Sample(tmp_path / "disc.png", ("a disc",)),
+    ]
 
 
 def dataset(samples: list[Sample], **options: object) -> CaptionDataset:
@@ -65,7 +68,10 @@ def test_random_background_is_behind_the_picture_only(samples: list[Sample]) -> 
 
 def test_a_draw_depends_on_seed_epoch_and_index_alone(samples: list[Sample]) -> None:
     augment = AugmentConfig(rotation=30, scale=(0.5, 1.0), brightness=0.5, background=1.0)
-    one, other = dataset(samples, augment=augment, seed=4), dataset(samples, augment=augment, seed=4, cache=True)
+    one, other = (
+        dataset(samples, augment=augment, seed=4),
+        dataset(samples, augment=augment, seed=4, cache=True),
+    )
     torch.manual_seed(1)
     first = one[Draw(3, 0)][0]
     torch.manual_seed(2)
@@ -87,7 +93,7 @@ def test_augmentation_leaves_the_global_generator_alone(samples: list[Sample]) -
 
 def test_sampler_goes_on_where_it_was() -> None:
     whole = list(EpochSampler(10, 3, seed=1, epoch=2))
-    assert sorted(draw.index for batch in whole for draw in batch) == list(range(10))
+    assert sorted(draw.example for batch in whole for draw in batch) == list(range(10))
     assert list(EpochSampler(10, 3, seed=1, epoch=2, first_batch=2)) == whole[2:]
     assert len(EpochSampler(10, 3, seed=1, epoch=2, first_batch=2)) == 2
     assert list(EpochSampler(10, 3, seed=1, epoch=3)) != whole

@@ -42,7 +42,10 @@ def test_coco_captions(folder: Path, tmp_path: Path) -> None:
     file.parent.mkdir()
     file.write_text(json.dumps(content))
     samples = read_captions(file, images=folder)
-    assert samples == [Sample(folder / "b.png", ("A dog.", "One dog.")), Sample(folder / "a.png", ("A cat.",))]
+    assert samples == [
+        Sample(folder / "b.png", ("A dog.", "One dog.")),
+        Sample(folder / "a.png", ("A cat.",)),
+    ]
 
 
 @pytest.mark.parametrize(

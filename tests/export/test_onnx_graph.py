@@ -176,7 +176,7 @@ def selects(step: Any, tokens: Tensor, state: Any, memory: Any) -> Any:
     ("spoil", "words"),
     [
         (branch, "cannot trace the model's step"),
-        (fixed_size, "cannot trace the model's step"),
+        (fixed_size, "'logits' of the exported graph has 2 for B"),
         (double, "float64"),
         (selects, "NonZero: a shape that depends on data"),
     ],

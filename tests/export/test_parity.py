@@ -164,7 +164,7 @@ def test_nan_is_far_beyond_every_tolerance(both: Any, batch: Any, tokenizer: Any
 def test_a_tie_is_counted_apart_and_only_a_tie(
     nudge: float, ties: int, both: Any, batch: Any, tokenizer: Any
 ) -> None:
-    """The oracle's two best first words are set equal but for ``nudge``, which the other backend turns round."""
+    """The oracle's two best first words are equal but for ``nudge``, which the other backend turns round."""
 
     def level(sign: float) -> Callable[[int, Stepped], Stepped]:
         def spoil(step: int, stepped: Stepped) -> Stepped:

@@ -1,4 +1,4 @@
-"""TensorRT for RTX parses and builds the exported graphs on a machine without a GPU, where it is installed."""
+"""TensorRT for RTX, where it is installed, parses and builds the exported graphs without a GPU."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cnnrnn.export.tidy import graph_bytes
 from cnnrnn.export.weights import round_weights, store_fp16
 
 tensorrt = pytest.importorskip(
-    "tensorrt_rtx",
+    "tensorrt_rtx_bindings",
     reason="pip install tensorrt-rtx-cu13-libs==1.7.1.116 tensorrt-rtx-cu13-bindings==1.7.1.116 to run this",
 )
 

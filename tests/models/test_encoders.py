@@ -81,7 +81,8 @@ def test_frozen_blocks_stay_as_they_are() -> None:
     after = [*stem.state_dict().values(), *first.state_dict().values()]
     assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
     assert all(parameter.grad is not None for parameter in second.parameters())
-    assert not stem.training and second.training
+    assert not stem.training
+    assert second.training
 
 
 def test_weights_from_a_local_file(tmp_path: Path) -> None:
@@ -105,13 +106,13 @@ def test_weights_from_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 def _from_cache(weights: models.WeightsEnum, *_: object, **__: object) -> object:
     """torchvision's own look-up without its check of the published file's hash."""
-    return torch.hub.load_state_dict_from_url(weights.url, weights_only=True)
+    return torch.hub.load_state_dict_from_url(weights.url, weights_only=True)  # noqa: TID251
 
 
 def test_weights_that_cannot_be_had(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setattr(torch.hub, "download_url_to_file", _no_network)
-    with pytest.raises(ConfigError, match="could not be fetched .* put resnet18-.*pth there"):
+    with pytest.raises(ConfigError, match=r"could not be fetched .* put resnet18-.*pth there"):
         build_encoder(config("resnet18", pretrained=True))
 
 

@@ -16,7 +16,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def _left_out(folder: str, names: list[str]) -> set[str]:
     """What a clone would not hold, so that a copy is as small as one."""
-    ignored = shutil.ignore_patterns(".git", ".venv*", "__pycache__", "*.egg-info", "build", "dist", ".*_cache")
+    ignored = shutil.ignore_patterns(
+        ".git", ".venv*", "__pycache__", "*.egg-info", "build", "dist", ".*_cache"
+    )
     generated = {"data", "runs", "downloads"} if Path(folder) == ROOT else set()
     return ignored(folder, names) | generated
 
@@ -29,7 +31,9 @@ class Builder:
         """Call one hook of the build backend in ``tree`` and return the file that it made in ``target``."""
         target.mkdir(parents=True, exist_ok=True)
         code = f"from setuptools import build_meta; print('made', build_meta.{hook}({str(target)!r}))"
-        done = subprocess.run([sys.executable, "-c", code], cwd=tree, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=tree, capture_output=True, text=True, check=False
+        )
         assert done.returncode == 0, done.stderr
         return target / done.stdout.rpartition("made ")[2].strip()
 
@@ -43,7 +47,9 @@ class Builder:
     def unpack(wheel: Path, python: Path) -> Path:
         """Install a pure wheel as an installer does, less its scripts; returns the folder it went into."""
         code = "import sysconfig; print(sysconfig.get_path('purelib'))"
-        found = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+        found = subprocess.run(
+            [python, "-c", code], capture_output=True, text=True, check=True
+        ).stdout.strip()
         with zipfile.ZipFile(wheel) as archive:
             archive.extractall(found)
         return Path(found)
@@ -51,7 +57,9 @@ class Builder:
     @staticmethod
     def variables() -> dict[str, str]:
         """The environment's variables, less those that let an interpreter see another one's packages."""
-        return {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "VIRTUAL_ENV"))}
+        return {
+            key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "VIRTUAL_ENV"))
+        }
 
 
 @pytest.fixture(scope="session")

@@ -32,6 +32,11 @@ def test_an_editable_install_finds_the_tree(
     builder.unpack(editable, python)
     code = f"import importlib.util; print(importlib.util.find_spec({module!r}).origin)"
     done = subprocess.run(
-        [python, "-c", code], cwd=tmp_path, env=builder.variables(), capture_output=True, text=True, check=True
+        [python, "-c", code],
+        cwd=tmp_path,
+        env=builder.variables(),
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert Path(done.stdout.strip()).resolve().is_relative_to(tree.resolve())

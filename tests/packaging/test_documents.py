@@ -1,4 +1,4 @@
-"""The documents say what is there: options, configuration keys, extras, links, and no address that is not needed."""
+"""The documents say what is there: links, options, configuration keys and their defaults, extras."""
 
 from __future__ import annotations
 
@@ -50,7 +50,11 @@ def test_every_key_of_a_training_configuration_is_documented(repository: Path) -
         value = getattr(config, entry.name)
         if dataclasses.is_dataclass(value):
             section = text.partition(f"## `[{entry.name}]`")[2].partition("\n## ")[0]
-            missing += [f"{entry.name}.{key.name}" for key in dataclasses.fields(value) if f"`{key.name}`" not in section]
+            missing += [
+                f"{entry.name}.{key.name}"
+                for key in dataclasses.fields(value)
+                if f"`{key.name}`" not in section
+            ]
         elif f"`{entry.name}`" not in text.partition("\n## ")[0]:
             missing.append(entry.name)
     assert missing == []

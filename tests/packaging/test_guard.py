@@ -1,4 +1,4 @@
-"""The folders ``export`` and ``runtime`` have one import name each, ``cnnrnn.export`` and ``cnnrnn.runtime``."""
+"""The folders ``export`` and ``runtime`` are imported as ``cnnrnn.export`` and ``cnnrnn.runtime`` only."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ def test_the_wrong_name_is_refused(name: str, repository: Path) -> None:
         [sys.executable, "-c", f"import {name}"], cwd=repository, capture_output=True, text=True, check=False
     )
     assert done.returncode == 1
-    assert "ImportError" in done.stderr and f"cnnrnn.{name}, not" in done.stderr
+    assert "ImportError" in done.stderr
+    assert f"cnnrnn.{name}, not" in done.stderr
 
 
 @pytest.mark.parametrize("name", ["export", "runtime"])
@@ -27,8 +28,10 @@ def test_the_light_modules_import_nothing_heavy(repository: Path) -> None:
     code = """
 import sys
 import cnnrnn, cnnrnn.cli, cnnrnn.core.bundle
-heavy = {"cv2", "numpy", "onnx", "onnxruntime", "tokenizers", "torch", "torchvision", "tensorrt", "matplotlib"}
+heavy = {"cv2", "numpy", "onnx", "onnxruntime", "tokenizers", "torch", "tensorrt", "matplotlib"}
 print(sorted(heavy & set(sys.modules)))
 """
-    done = subprocess.run([sys.executable, "-c", code], cwd=repository, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=repository, capture_output=True, text=True, check=True
+    )
     assert done.stdout.strip() == "[]"

@@ -13,7 +13,9 @@ pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="there is n
 SYSTEM_PATH = "/usr/bin:/bin"
 
 
-def make(repository: Path, *arguments: str, path: str = SYSTEM_PATH, **variables: str) -> subprocess.CompletedProcess[str]:
+def make(
+    repository: Path, *arguments: str, path: str = SYSTEM_PATH, **variables: str
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         ["make", "--no-print-directory", "-C", str(repository), *arguments],
         env={"PATH": path, **variables},
@@ -69,7 +71,10 @@ def test_the_first_python_that_works_is_taken(repository: Path, tmp_path: Path) 
     """Not the first name on the list: that one may not start."""
     names, venv = tmp_path / "names", tmp_path / "venv"
     program(names / "python3.13", "exit 127")
-    program(names / "python3.12", f'if [ "$1" = -m ]; then echo "$@" >> "{tmp_path}/calls"; fi; echo Python 3.12.9')
+    program(
+        names / "python3.12",
+        f'if [ "$1" = -m ]; then echo "$@" >> "{tmp_path}/calls"; fi; echo Python 3.12.9',
+    )
     done = make(repository, f"{venv}/bin/python", f"VENV={venv}", path=f"{names}{os.pathsep}{SYSTEM_PATH}")
     assert "with Python 3.12.9" in done.stdout
     assert (tmp_path / "calls").read_text() == f"-m venv {venv}\n"

@@ -1,7 +1,7 @@
 """Every command block of the README is executed, in order, in a folder that looks like a clone.
 
-``make`` and ``pip`` are stood in for, since they install: ``make`` checks that the target exists, ``pip`` that the extras
-do. The real ones are run by `tests/packaging/test_demo_install.py` and by ``.ci/run``.
+``make`` and ``pip`` are stood in for, since they install: ``make`` checks that a target exists, ``pip`` that
+the extras do. The real ones are run by `tests/packaging/test_demo_install.py` and by ``.ci/run``.
 """
 
 from __future__ import annotations
@@ -67,9 +67,21 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(clone: Path, *command: str, text: str) -> subprocess.CompletedProcess[str]:
     # One thread: two cores that are shared with another training make torch wait for itself.
     threads = {"OMP_NUM_THREADS": "1"}
-    variables = {**os.environ, **threads, "PATH": f"{clone / 'programs'}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
+    variables = {
+        **os.environ,
+        **threads,
+        "PATH": f"{clone / 'programs'}:{os.environ['PATH']}",
+        "PYTHONPATH": str(ROOT),
+    }
     return subprocess.run(
-        command, cwd=clone, env=variables, input=text, capture_output=True, text=True, check=False, timeout=600
+        command,
+        cwd=clone,
+        env=variables,
+        input=text,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
     )
 
 
@@ -97,7 +109,11 @@ def test_a_block_runs(block: Block, clone: Path) -> None:
 def test_the_story_ends_with_every_picture_named(clone: Path) -> None:
     """After the blocks above: the eight pictures were learnt by heart, so all eight have to be right."""
     done = run(
-        clone, "bash", "-euo", "pipefail", text="cnnrnn eval bundles/first-captions cnnrnn/samples/demo --json"
+        clone,
+        "bash",
+        "-euo",
+        "pipefail",
+        text="cnnrnn eval bundles/first-captions cnnrnn/samples/demo --json",
     )
     assert done.returncode == 0, done.stderr
     assert '"exact_match": 1.0' in done.stdout

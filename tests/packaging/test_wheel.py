@@ -10,7 +10,18 @@ import pytest
 
 WHEEL_LIMIT_BYTES = 100_000_000
 EXTRAS = {
-    "cpu", "gpu", "tensorrt", "tensorrt-rtx", "pycuda", "opencv", "headless", "train", "export", "eval", "video", "dev",
+    "cpu",
+    "gpu",
+    "tensorrt",
+    "tensorrt-rtx",
+    "pycuda",
+    "opencv",
+    "headless",
+    "train",
+    "export",
+    "eval",
+    "video",
+    "dev",
 }
 
 
@@ -59,7 +70,9 @@ def test_engines_torch_and_opencv_are_extras_only(metadata: list[tuple[str, str]
 
 
 def test_each_requirement_states_where_its_range_begins(metadata: list[tuple[str, str]]) -> None:
-    requirements = [value for key, value in metadata if key == "Requires-Dist" and not value.startswith("cnnrnn[")]
+    requirements = [
+        value for key, value in metadata if key == "Requires-Dist" and not value.startswith("cnnrnn[")
+    ]
     assert [value for value in requirements if ">=" not in value] == []
 
 

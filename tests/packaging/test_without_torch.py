@@ -49,7 +49,9 @@ def python(builder: Any, wheel: Path, tmp_path_factory: pytest.TempPathFactory) 
     interpreter: Path = builder.environment(tmp_path_factory.mktemp("fresh") / "environment")
     folder: Path = builder.unpack(wheel, interpreter)
     for distribution in closure([*requirements_of(folder), *ENGINE_AND_OPENCV]).values():
-        tops = {Path(str(file)).parts[0] for file in distribution.files or [] if not str(file).startswith("..")}
+        tops = {
+            Path(str(file)).parts[0] for file in distribution.files or [] if not str(file).startswith("..")
+        }
         for top in tops - {"__pycache__"}:
             source, target = Path(str(distribution.locate_file(top))), folder / top
             if source.exists() and not target.exists():
@@ -63,8 +65,12 @@ def run(python: Path, builder: Any, folder: Path, *arguments: str) -> subprocess
     )
 
 
-@pytest.mark.parametrize("module", ["torch", "torchvision", "onnx", "onnxscript", "tensorrt", "cuda", "matplotlib"])
-def test_what_running_does_not_need_is_not_there(module: str, python: Path, builder: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "module", ["torch", "torchvision", "onnx", "onnxscript", "tensorrt", "cuda", "matplotlib"]
+)
+def test_what_running_does_not_need_is_not_there(
+    module: str, python: Path, builder: Any, tmp_path: Path
+) -> None:
     done = run(python, builder, tmp_path, "-c", f"import {module}")
     assert f"No module named '{module}'" in done.stderr
 
@@ -73,8 +79,8 @@ def test_it_captions_pictures(
     python: Path, builder: Any, colour_bundle: Path, colour_pictures: Path, tmp_path: Path
 ) -> None:
     done = run(
-        python, builder, tmp_path,
-        "-W", "error", "-m", "cnnrnn", "demo", "--json", "--bundle", str(colour_bundle), "--pictures", str(colour_pictures),
+        python, builder, tmp_path, "-W", "error", "-m", "cnnrnn", "demo", "--json",
+        "--bundle", str(colour_bundle), "--pictures", str(colour_pictures),
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     texts = [json.loads(line)["text"] for line in done.stdout.splitlines()]

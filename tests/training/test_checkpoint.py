@@ -91,7 +91,9 @@ def test_code_in_a_pickle_is_not_run(tmp_path: Path) -> None:
     assert not marker.exists()
 
 
-def test_a_full_disk_leaves_the_old_checkpoint_whole(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_leaves_the_old_checkpoint_whole(
+    checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = checkpoint.read_bytes()
 
     def full(_: int) -> None:

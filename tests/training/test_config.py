@@ -37,7 +37,10 @@ def test_the_shipped_recipe_is_valid() -> None:
         (MINIMAL + "validation_share = 1.5\n", "validation_share = 1.5"),
         (MINIMAL + "[training]\nepochs = 0\n", "epochs = 0"),
         (MINIMAL + "[training]\nlearning_rate = -1.0\n", "learning_rate = -1.0"),
-        (MINIMAL + '[training]\nschedule = "linear"\n', "schedule = 'linear' must be one of one_cycle, constant"),
+        (
+            MINIMAL + '[training]\nschedule = "linear"\n',
+            "schedule = 'linear' must be one of one_cycle, constant",
+        ),
         (MINIMAL + "[training]\nlabel_smoothing = 1.0\n", "label_smoothing = 1.0"),
         (MINIMAL + '[model]\ncell = "rnn"\n', "cell = 'rnn' must be one of lstm, gru"),
         (MINIMAL + "[augment]\nblur = 2\n", "blur = 2 must be from 0 to 1"),

@@ -1,4 +1,4 @@
-"""Training end to end on pictures a person can name: it learns, resumes exactly, and refuses what it cannot do."""
+"""Training end to end on pictures a person can name: it learns, resumes exactly, or refuses."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_resumes_in_the_middle_of_an_epoch_exactly(config: TrainConfig, tmp_path
     with pytest.raises(KeyboardInterrupt):
         trainer.run()
     saved = read_checkpoint(Path(broken.output) / "last.pt")
-    assert saved["progress"]["epoch"] == 1 and saved["progress"]["batch"] == 2
+    assert (saved["progress"]["epoch"], saved["progress"]["batch"]) == (1, 2)
     resumed = train(with_training(broken, checkpoint_minutes=0), resume=True)
     assert same(whole.last, resumed.last)
 
@@ -105,7 +105,8 @@ def test_resumes_after_a_kill(config: TrainConfig, tmp_path: Path) -> None:
     last = Path(killed.output) / "last.pt"
     deadline = time.monotonic() + 120
     while not last.exists():
-        assert process.poll() is None and time.monotonic() < deadline
+        assert process.poll() is None
+        assert time.monotonic() < deadline
         time.sleep(0.01)
     time.sleep(0.1)
     process.send_signal(signal.SIGKILL)
@@ -183,7 +184,7 @@ def test_a_loss_that_is_no_number_stops_with_the_last_good_checkpoint(config: Tr
 
 def test_an_output_in_use_is_not_overwritten(config: TrainConfig) -> None:
     train(with_training(config, epochs=1))
-    with pytest.raises(ConfigError, match="last.pt exists; go on with --resume"):
+    with pytest.raises(ConfigError, match=r"last\.pt exists; go on with --resume"):
         train(config)
     with pytest.raises(ConfigError, match="was made by another configuration"):
         train(with_training(config, epochs=9), resume=True)
@@ -208,5 +209,3 @@ def test_normalise_is_the_encoder_graphs() -> None:
     pixels = torch.randint(0, 256, (1, 3, 2, 2), dtype=torch.uint8)
     expected = (pixels / 255 - torch.tensor(image.mean).view(3, 1, 1)) / torch.tensor(image.std).view(3, 1, 1)
     torch.testing.assert_close(Normalise(image, torch.device("cpu"))(pixels), expected)
-
-

@@ -32,7 +32,9 @@ class Answered:
     result: Result
 
 
-def write_page(target: Path, answered: Sequence[Answered], manifest: Manifest, about: Mapping[str, str]) -> None:
+def write_page(
+    target: Path, answered: Sequence[Answered], manifest: Manifest, about: Mapping[str, str]
+) -> None:
     """Write the page in one piece.
 
     Args:
@@ -52,7 +54,9 @@ def _document(answered: Sequence[Answered], manifest: Manifest, about: Mapping[s
     beams = max(len(item.result.hypotheses) for item in answered)
     total_ms = sum(item.result.timings_ms["total"] for item in answered)
     cards = "\n".join(_card(index, item, manifest) for index, item in enumerate(answered))
-    facts = "".join(f"<div><dt>{_text(name)}</dt><dd>{_text(value)}</dd></div>" for name, value in about.items())
+    facts = "".join(
+        f"<div><dt>{_text(name)}</dt><dd>{_text(value)}</dd></div>" for name, value in about.items()
+    )
     return f"""<!doctype html>
 <html lang="en">
 <head>
@@ -116,7 +120,8 @@ def _words(result: Result) -> str:
             said = f'<span class="unseen">looked at the {place(weights, grid)}; </span>'
         items.append(
             f'<li><button type="button" aria-pressed="false">{seen}<span class="word">{_text(word)}</span>'
-            f'{said}<span class="sure">{probability:.0%}<span class="unseen"> sure</span></span></button></li>'
+            f'{said}<span class="sure">{probability:.0%}<span class="unseen"> sure</span></span>'
+            "</button></li>"
         )
     title = "Where it looked, and how sure it was" if grid is not None else "How sure it was"
     return f'<h3>{title}</h3>\n<ol class="words">{"".join(items)}</ol>'
@@ -127,23 +132,25 @@ def _hypotheses(hypotheses: Sequence[Hypothesis]) -> str:
     for rank, hypothesis in enumerate(hypotheses, 1):
         probability = math.exp(min(hypothesis.logprob, 0.0))
         rows.append(
-            f'<tr><td class="rank">{rank}</td><th scope="row">{_text(hypothesis.text) or "<i>nothing</i>"}</th>'
+            f'<tr><td class="rank">{rank}</td>'
+            f'<th scope="row">{_text(hypothesis.text) or "<i>nothing</i>"}</th>'
             f'<td class="bar"><span style="width:{max(100 * probability, 0.5):.1f}%"></span></td>'
             f"<td>{_percent(probability)}</td><td>{_number(hypothesis.score)}</td></tr>"
         )
     return f"""<h3>What else it considered</h3>
 <table class="hypotheses"><thead><tr><th scope="col"><span class="unseen">rank</span></th>
-<th scope="col">caption</th><th scope="col" colspan="2">probability</th><th scope="col">score</th></tr></thead>
+<th scope="col">caption</th><th scope="col" colspan="2">probability</th>
+<th scope="col">score</th></tr></thead>
 <tbody>{"".join(rows)}</tbody></table>"""
 
 
 def _timings(timings_ms: Mapping[str, float]) -> str:
     shown = [(stage, timings_ms[stage]) for stage in STAGES if stage in timings_ms]
     whole = max(sum(value for _, value in shown), 1e-9)
-    parts = "".join(f'<span class="{stage}" style="width:{100 * ms / whole:.2f}%"></span>' for stage, ms in shown)
-    rows = "".join(
-        f'<li><i class="{stage}"></i>{stage} <b>{ms:.1f}</b></li>' for stage, ms in shown
+    parts = "".join(
+        f'<span class="{stage}" style="width:{100 * ms / whole:.2f}%"></span>' for stage, ms in shown
     )
+    rows = "".join(f'<li><i class="{stage}"></i>{stage} <b>{ms:.1f}</b></li>' for stage, ms in shown)
     return f"""<h3>Milliseconds by stage</h3>
 <div class="timeline" aria-hidden="true">{parts}</div>
 <ul class="legend">{rows}</ul>"""

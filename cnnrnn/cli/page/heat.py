@@ -11,8 +11,11 @@ from cnnrnn.core.extras import require_cv2
 SIDE = 72
 """Pixels of the overlay's longer side: smooth enough for a screen, about a kilobyte as PNG."""
 
-# Stops of the ramp: weight relative to the word's strongest place, then red, green, blue, opacity. It goes from
-# clear over violet to orange: visible on white, on black, and on the yellow that most emoji are.
+FULL = 4.0
+"""How many times its even share a place needs for the full colour: an even attention is a faint veil."""
+
+# Stops of the ramp: weight relative to the full colour's, then red, green, blue, opacity. It goes
+# from clear over violet to orange: visible on white, on black, and on the yellow that most emoji are.
 RAMP = np.array(
     [
         (0.00, 76, 29, 149, 0.00),
@@ -37,7 +40,7 @@ def overlay(weights: np.ndarray, grid: tuple[int, int]) -> str:
     longest = max(grid)
     size = (SIDE * grid[1] // longest, SIDE * grid[0] // longest)
     smooth = cv2.resize(field, size, interpolation=cv2.INTER_CUBIC)
-    smooth = np.clip(smooth / max(float(smooth.max()), 1e-9), 0.0, 1.0)
+    smooth = np.clip(smooth * field.size / (FULL * max(float(field.sum()), 1e-9)), 0.0, 1.0)
     channels = [np.interp(smooth, RAMP[:, 0], RAMP[:, channel]) for channel in (3, 2, 1)]
     alpha = np.interp(smooth, RAMP[:, 0], RAMP[:, 4]) * 255
     pixels = np.stack([*channels, alpha], axis=-1).round().astype(np.uint8)
