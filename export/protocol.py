@@ -43,6 +43,7 @@ class CaptionModel(Protocol):
         Returns:
             Memory: name to (B, ...) tensor. What ``step`` never uses is left out of the exported graphs.
         """
+        ...
 
     def initial_state(self, memory: Tensors) -> Tensors:
         """Make the recurrent state before the first word.
@@ -53,6 +54,7 @@ class CaptionModel(Protocol):
         Returns:
             State: name to (B, ...) tensor. The search repeats it for its K beams.
         """
+        ...
 
     def step(self, tokens: Tensor, state: Tensors, memory: Tensors) -> StepResult:
         """Score the next word of every beam of every image.
@@ -67,3 +69,4 @@ class CaptionModel(Protocol):
             any softmax; the next state, like ``state``; and where the model looked, (B, K, P) float32, which
             the runtime returns with each word.
         """
+        ...

@@ -108,7 +108,7 @@ class RnnCaptioner(nn.Module):
             state = self._given_state(vectors)
         elif self.features == "state":
             self._check_width(vectors)
-            state = dict.fromkeys(self._state_names(), vectors)
+            state = {name: vectors for name in self._state_names()}  # noqa: C420 (fromkeys loses the type)
         else:
             state = {name: vectors.new_zeros(vectors.shape[0], self._hidden) for name in self._state_names()}
         if self.features == "first_input":

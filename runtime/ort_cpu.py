@@ -56,6 +56,7 @@ class OrtCpuBackend:
     Args:
         graphs: what to run.
         threads: of the encoder and step sessions; by default one per physical core.
+        spinning: let idle threads spin, as ONNX Runtime does by default; `benchmarks/threads.py` compares.
 
     Raises:
         BundleError: a graph's tensors are not what the manifest says.
@@ -66,13 +67,14 @@ class OrtCpuBackend:
 
     name = NAME
 
-    def __init__(self, graphs: Graphs, threads: int | None = None) -> None:
+    def __init__(self, graphs: Graphs, threads: int | None = None, *, spinning: bool = False) -> None:
         if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
             raise OptionsError(f"threads={threads!r}; give an integer from 1, or None for the physical cores")
         self.precision = graphs.precision
         self.threads = threads or physical_cores()
         self._ort = require("onnxruntime", "cpu")
         self._graphs = graphs
+        self._spinning = spinning
         manifest = graphs.manifest
         check_contract(manifest, graphs.precision)
         pair = manifest.precisions[graphs.precision]
@@ -145,7 +147,7 @@ class OrtCpuBackend:
         options.inter_op_num_threads = 1
         options.execution_mode = self._ort.ExecutionMode.ORT_SEQUENTIAL
         options.log_severity_level = 3
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.add_session_config_entry("session.intra_op.allow_spinning", str(int(self._spinning)))
         try:
             session = self._ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime's exceptions have no common base but Exception
