@@ -21,7 +21,7 @@ from cnnrnn.export.pictures import find_pictures, read_pictures
 from cnnrnn.export.report import ParityReport
 from cnnrnn.export.tolerances import FP32, tolerance_of
 from cnnrnn.export.torch_backend import TorchBackend
-from cnnrnn.runtime.backend import Encoded, Stepped
+from cnnrnn.runtime.backend import Encoded, Stepped, Tensor, Tensors
 from cnnrnn.runtime.select import make_select, select_spec
 
 SEARCHES = (SearchOptions(beams=1, max_length=6), SearchOptions(beams=3, max_length=6, n_best=3))
@@ -64,8 +64,8 @@ class Planted(TorchBackend):
         self._step_number = 0
         return self.spoil_encoded(super().encode(images))
 
-    def step(self, *arguments: Any) -> Stepped:
-        stepped = self.spoil(self._step_number, super().step(*arguments))
+    def step(self, tokens: Tensor, parents: Tensor, state: Tensors, memory: Tensors) -> Stepped:
+        stepped = self.spoil(self._step_number, super().step(tokens, parents, state, memory))
         self._step_number += 1
         return stepped
 
