@@ -144,7 +144,7 @@ def _decode(data: bytes, what: str) -> Picture:
     if decoded is None:
         raise ImageError(
             f"{what} is a damaged {header.format}, or OpenCV {cv2.__version__} cannot decode that format "
-            "(GIF and animated WebP need 4.11); get it again, or convert it to PNG"
+            "(GIF needs 4.12, animated WebP 4.11); get it again, or convert it to PNG"
         )
     _check_size(decoded.shape[0], decoded.shape[1], what)
     return _turn(_to_rgb(_to_8_bits(decoded, what), "bgr"), header.orientation)
