@@ -69,7 +69,9 @@ class OrtCpuBackend:
 
     def __init__(self, graphs: Graphs, threads: int | None = None, *, spinning: bool = False) -> None:
         if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
-            raise OptionsError(f"threads={threads!r}; give an integer from 1, or None for the physical cores")
+            raise OptionsError(
+                f"threads={threads!r}; give an integer from 1, or none at all for the physical cores"
+            )
         self.precision = graphs.precision
         self.threads = threads or physical_cores()
         self._ort = require("onnxruntime", "cpu")

@@ -15,7 +15,7 @@ import cnnrnn
 from cnnrnn.cli import machine, options
 from cnnrnn.cli.output import note, print_json, print_line, table
 from cnnrnn.core import extras
-from cnnrnn.core.errors import OptionsError
+from cnnrnn.core.errors import ImageError, OptionsError
 from cnnrnn.core.samples import package_data, pictures_in
 
 if TYPE_CHECKING:
@@ -62,7 +62,15 @@ def run(arguments: argparse.Namespace) -> int:
     with load(
         arguments.bundle, backend=arguments.backend, precision=arguments.precision, threads=arguments.threads
     ) as model:
-        answered = [Answered(path, model(path, errors="raise", **chosen)) for path in pictures]
+        results = [(path, model(path, errors="return", **chosen)) for path in pictures]
+        broken = [(path, result) for path, result in results if isinstance(result, ImageError)]
+        answered = [Answered(path, result) for path, result in results if not isinstance(result, ImageError)]
+        for path, error in broken:
+            note(f"cnnrnn: {path}: {error}")
+        if not answered:
+            raise ImageError(
+                f"none of the {len(pictures)} pictures in {folder} could be used; nothing was written"
+            )
         write_page(arguments.output, answered, model.manifest, _about(model, answered))
     if arguments.json:
         for item in answered:
@@ -70,7 +78,7 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         _print(answered)
     note(f"wrote {arguments.output}: open it in a browser to see where the decoder looked")
-    return 0
+    return 1 if broken else 0
 
 
 def _print(answered: list[Answered]) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import cnnrnn
 from cnnrnn.core.errors import ImageError
+from cnnrnn.core.extras import require
 from cnnrnn.data.readers import Sample, read_captions
 from cnnrnn.evaluation.metrics import CaptionScores, score_captions
 
@@ -78,6 +79,7 @@ def evaluate(
         BundleError, OptionsError: as :func:`cnnrnn.load` and the model raise them.
         MissingDependencyError: the extra ``eval`` is not installed.
     """
+    require("pycocoevalcap", extra="eval")  # before any work, not after the last picture
     samples = [sample for source in sources for sample in read_captions(source)]
     texts: list[str] = []
     failed: list[tuple[Path, str]] = []

@@ -69,8 +69,9 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     except OSError as error:
         raise CheckpointError(f"cannot read the checkpoint {path}: {error.strerror or error}") from error
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        first = str(error).partition("\n")[0]
-        raise CheckpointError(f"{path} is damaged, or not a checkpoint of 'cnnrnn train': {first}") from error
+        raise CheckpointError(
+            f"{path} is damaged, or not a checkpoint of 'cnnrnn train'; give a run's last.pt or best.pt"
+        ) from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise CheckpointError(f"{path} is a torch file, but not a checkpoint of 'cnnrnn train'")
     if content.get("version") != VERSION:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -157,11 +158,11 @@ class TrainConfig:
         }
         for name, section in sections.items():
             if name in values:
-                values[name] = _section(section, name, values[name])
+                values[name] = _section(section, f"[{name}]", values[name])
         if "image" in values:
             image = {"mean": IMAGENET_MEAN, "std": IMAGENET_STD, **values["image"]}
-            values["image"] = _section(ImageSpec, "image", image)
-        config = _section(cls, "configuration", values)
+            values["image"] = _section(ImageSpec, "[image]", image)
+        config = _section(cls, "the top of the file", values)
         if not config.data.train:
             raise ConfigError("data train = [] names no caption file")
         if not config.data.validation and not 0 <= config.data.validation_share < 1:
@@ -185,14 +186,20 @@ class TrainConfig:
 
 def _section(kind: type[T], name: str, values: Any) -> T:
     if not isinstance(values, Mapping):
-        raise ConfigError(f"[{name}] must be a table, not {values!r}")
-    known = {entry.name for entry in fields(kind)}  # type: ignore[arg-type]
+        raise ConfigError(f"{name} must be a table, not {values!r}")
+    entries = fields(kind)  # type: ignore[arg-type]
+    known = {entry.name for entry in entries}
     if unknown := sorted(set(values) - known):
-        raise ConfigError(
-            f"[{name}] has the unknown key {unknown[0]!r}; known are {', '.join(sorted(known))}"
-        )
+        near = difflib.get_close_matches(unknown[0], known, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(sorted(known))}"
+        raise ConfigError(f"{name} has the unknown key {unknown[0]!r}; {hint}")
+    needed = [
+        entry.name for entry in entries if entry.default is MISSING and entry.default_factory is MISSING
+    ]
+    if absent := [key for key in needed if key not in values]:
+        raise ConfigError(f"{name} lacks the key {absent[0]!r}")
     plain = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
     try:
         return kind(**plain)
     except TypeError as error:
-        raise ConfigError(f"[{name}]: {error}") from error
+        raise ConfigError(f"{name}: {error}") from error

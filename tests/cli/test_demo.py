@@ -214,3 +214,24 @@ def np_bytes(path: Path) -> object:
     import numpy as np
 
     return np.frombuffer(path.read_bytes(), np.uint8)
+
+
+def test_one_broken_picture_is_named_and_the_others_are_shown(
+    colour_bundle: Path, colour_pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (colour_pictures / "broken.png").write_bytes(b"no picture")
+    where = ["--pictures", str(colour_pictures), "--output", str(tmp_path / "page.html")]
+    assert main(["demo", "--bundle", str(colour_bundle), *where]) == 1
+    output = capsys.readouterr()
+    assert "broken.png" in output.err
+    assert all(f"a {colour} square" in output.out for colour in ("red", "green", "blue"))
+    assert len(Page((tmp_path / "page.html").read_text(encoding="utf-8")).having("article")) == 3
+
+    for picture in colour_pictures.glob("*.png"):
+        picture.write_bytes(b"no picture")
+    assert (
+        main(["demo", "--bundle", str(colour_bundle), *where[:2], "--output", str(tmp_path / "none.html")])
+        == 1
+    )
+    assert "none of the 4 pictures" in capsys.readouterr().err
+    assert not (tmp_path / "none.html").exists()

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -39,3 +41,15 @@ def test_the_users_model_inherits_nothing_of_ours() -> None:
     source = (ROOT / "examples/bring_your_own/model.py").read_text()
     assert "import cnnrnn" not in source
     assert "from cnnrnn" not in source
+
+
+def test_the_documents_tokenizer_keeps_a_training_scripts_ids() -> None:
+    text = (ROOT / "docs" / "bring-your-own.md").read_text(encoding="utf-8")
+    block = next(part for part in text.split("```python\n") if "WordLevel(word_index" in part)
+    word_index = {"<pad>": 0, "a": 1, "cat": 2, "<start>": 3, "<end>": 4, "<unk>": 5}
+    names: dict[str, Any] = {"word_index": word_index}
+    exec(textwrap.dedent(block.partition("  ```")[0]), names)
+    tokenizer = names["tokenizer"]
+    assert tokenizer.encode("a cat") == [1, 2]
+    assert (tokenizer.pad, tokenizer.start, tokenizer.end, tokenizer.unknown) == (0, 3, 4, 5)
+    assert tokenizer.decode([3, 1, 2, 4]) == "a cat"

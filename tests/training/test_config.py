@@ -44,6 +44,8 @@ def test_the_shipped_recipe_is_valid() -> None:
         (MINIMAL + "[training]\nlabel_smoothing = 1.0\n", "label_smoothing = 1.0"),
         (MINIMAL + '[model]\ncell = "rnn"\n', "cell = 'rnn' must be one of lstm, gru"),
         (MINIMAL + "[augment]\nblur = 2\n", "blur = 2 must be from 0 to 1"),
+        ('output = "run"\n[data]\ntrain = ["pictures"]\n', "the top of the file lacks the key 'name'"),
+        (MINIMAL + "[trainning]\n", "has the unknown key 'trainning'; did you mean 'training'?"),
         ('model = 3\nname = "x"\noutput = "run"\n', "[model] must be a table, not 3"),
     ],
 )
