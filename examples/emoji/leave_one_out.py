@@ -4,7 +4,7 @@
 
 For each of the three vendors: trains on the other two, exports, captions the third with the exported bundle
 at beam 5, and scores it beside its floors. A run that was cut short goes on; a finished one is not
-done again. ``--shipped BUNDLE`` scores that bundle on Fluent, a fourth vendor, which none of the runs sees.
+trained again. ``--shipped BUNDLE`` scores that bundle on Fluent, a fourth vendor, which no run sees.
 """
 
 from __future__ import annotations
@@ -49,14 +49,14 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=HERE / "results", help="folder of JSON results")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
+    if options.shipped and not (options.runs / "emoji/last.pt").is_file():
+        parser.error(
+            f"--shipped needs {options.runs / 'emoji/last.pt'}, which `make train-emoji` leaves there"
+        )
     options.results.mkdir(parents=True, exist_ok=True)
     for vendor in VENDORS:
-        result = options.results / f"without-{vendor}.json"
-        if not result.exists():
-            write(
-                result,
-                held_out(vendor, options.data, options.runs / f"emoji-without-{vendor}", options.epochs),
-            )
+        run = options.runs / f"emoji-without-{vendor}"
+        write(options.results / f"without-{vendor}.json", held_out(vendor, options.data, run, options.epochs))
     if options.shipped:
         write(
             options.results / f"{UNSEEN}.json",
