@@ -31,6 +31,8 @@ class ModelConfig:
         output_stride: pixels of the image per position of the feature grid; 0 keeps the trunk's own.
             16 is offered by EfficientNet-Lite0 and by ResNets with bottlenecks, as in DeepLab.
         features: ``"grid"`` keeps the P = h * w positions, ``"pooled"`` averages them.
+        feature_norm: batch normalisation (Ioffe & Szegedy 2015) of the trunk's last grid, so that a decoder
+            meets features of one scale whatever the trunk, and learns in fewer steps.
         cell: ``"lstm"`` (Hochreiter & Schmidhuber 1997) or ``"gru"`` (Cho et al. 2014, reset after the
             matrix product as cuDNN and :class:`torch.nn.GRU` have it).
         layers: L, the number of stacked cells.
@@ -54,6 +56,7 @@ class ModelConfig:
     pretrained: bool | str = False
     output_stride: int = 0
     features: Features = "grid"
+    feature_norm: bool = False
     cell: Cell = "lstm"
     layers: int = 1
     hidden: int = 512

@@ -21,7 +21,7 @@ class EfficientNetLite0(nn.Module):
     The 1,280-channel head before ImageNet's classifier is left out: a decoder reads the grid.
 
     Args:
-        output_stride: 32, or 16 to keep twice the positions per side (the last stride is not taken).
+        output_stride: 32, or 16 to keep twice the positions per side, at twice the time.
         drop_connect: probability that a residual block is skipped while training (stochastic depth).
         weights: path of the ImageNet state dict, or None for random weights.
 
@@ -48,9 +48,14 @@ class EfficientNetLite0(nn.Module):
             raise ConfigError(f"efficientnet_lite0 has output_stride 16 or 32, not {output_stride}")
 
     def _keep_positions(self) -> None:
-        convolution = self.blocks[LAST_STRIDE_BLOCK]._depthwise_conv
-        convolution.stride = (1, 1)
-        convolution.static_padding = nn.ZeroPad2d(convolution.kernel_size[0] // 2)
+        """Leaves out the last stride and dilates what follows, which then sees what it was trained to see
+        (Chen et al. 2017, DeepLab v3)."""
+        for index, block in enumerate(self.blocks[LAST_STRIDE_BLOCK:]):
+            convolution = block._depthwise_conv
+            dilation = 1 if index == 0 else 2
+            convolution.stride = (1, 1)
+            convolution.dilation = (dilation, dilation)
+            convolution.static_padding = nn.ZeroPad2d(dilation * (convolution.kernel_size[0] // 2))
 
     @property
     def stages(self) -> list[nn.Module]:

@@ -23,12 +23,13 @@ class Encoder(nn.Module):
         channels: D, the size of a feature.
     """
 
-    def __init__(self, trunk: nn.Module, channels: int, features: str, frozen_blocks: int = 0) -> None:
+    def __init__(self, trunk: nn.Module, channels: int, config: ModelConfig) -> None:
         super().__init__()
         self.trunk = trunk
         self.channels = channels
-        self.features = features
-        self.frozen_blocks = frozen_blocks
+        self.features = config.features
+        self.norm = nn.BatchNorm2d(channels) if config.feature_norm else nn.Identity()
+        frozen_blocks = config.frozen_blocks
         stages = self._stages()
         if frozen_blocks > len(stages):
             raise ConfigError(
@@ -50,7 +51,7 @@ class Encoder(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """(B, 3, H, W) float32 to (B, P, D) positions in row order, or (B, D) pooled."""
-        grid = self.trunk(image)
+        grid = self.norm(self.trunk(image))
         if self.features == "pooled":
             return grid.mean(dim=(2, 3))
         return grid.flatten(2).transpose(1, 2)
@@ -86,7 +87,7 @@ def build_encoder(config: ModelConfig, *, load_pretrained: bool = True) -> Encod
         channels = EfficientNetLite0.channels
     else:
         trunk, channels = _torchvision_trunk(config, pretrained)
-    return Encoder(trunk, channels, config.features, config.frozen_blocks)
+    return Encoder(trunk, channels, config)
 
 
 def _existing(path: bool | str) -> str:

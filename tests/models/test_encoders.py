@@ -71,6 +71,17 @@ def test_output_stride_16_doubles_the_grid(name: str) -> None:
     assert build_encoder(config(name, output_stride=16)).grid(64, 96) == (4, 6)
 
 
+def test_output_stride_16_has_the_features_of_32_between_new_ones() -> None:
+    """Dilated convolutions at every second position read what the strided network reads."""
+    torch.manual_seed(0)
+    dense = build_encoder(config("efficientnet_lite0", pretrained=True, output_stride=16)).eval().trunk
+    coarse = build_encoder(config("efficientnet_lite0", pretrained=True)).eval().trunk
+    image = torch.randn(1, 3, 192, 192)
+    found, wanted = dense(image)[..., 1::2, 1::2], coarse(image)
+    inner = (..., slice(2, -2), slice(2, -2))  # the padding of a stride is not that of a dilation
+    torch.testing.assert_close(found[inner], wanted[inner], atol=1e-3, rtol=1e-3)
+
+
 def test_frozen_blocks_stay_as_they_are() -> None:
     encoder = build_encoder(config("efficientnet_lite0", frozen_blocks=2)).train()
     stem, first, second = encoder.trunk.stages[:3]
@@ -83,6 +94,18 @@ def test_frozen_blocks_stay_as_they_are() -> None:
     assert all(parameter.grad is not None for parameter in second.parameters())
     assert not stem.training
     assert second.training
+
+
+@pytest.mark.parametrize("features", ["grid", "pooled"])
+def test_feature_norm_gives_every_channel_one_scale(features: str) -> None:
+    encoder = build_encoder(config("efficientnet_lite0", features=features, feature_norm=True)).train()
+    found = encoder(3 * torch.randn(4, 3, 64, 64)).flatten(0, -2)
+    if features == "grid":
+        torch.testing.assert_close(found.mean(dim=0), torch.zeros(320), atol=1e-3, rtol=0)
+        torch.testing.assert_close(found.std(dim=0, correction=0), torch.ones(320), atol=1e-2, rtol=0)
+    encoder.eval()
+    before = encoder(torch.zeros(1, 3, 64, 64))
+    assert torch.equal(before, encoder(torch.zeros(1, 3, 64, 64)))
 
 
 def test_weights_from_a_local_file(tmp_path: Path) -> None:
