@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """Where a run ended: ``last`` and ``best`` checkpoints, epochs done, and the last metrics."""
+    """Where a run ended: ``last`` and ``best`` checkpoints, epochs done, and the last epoch's metrics."""
 
     last: Path
     best: Path
@@ -83,14 +83,6 @@ class Trainer:
         self.config = config
         self.output = Path(config.output)
         self.last, self.best = self.output / "last.pt", self.output / "best.pt"
-        if not resume and self.last.exists():
-            raise ConfigError(f"{self.last} exists; go on with --resume, or choose another output folder")
-        saved = read_checkpoint(self.last) if resume else None
-        if saved is not None and saved["config"] != _plain(config.to_dict()):
-            raise ConfigError(
-                f"{self.last} was made by another configuration; resume with the one it was started with"
-            )
-        self.output.mkdir(parents=True, exist_ok=True)
         if config.training.threads:
             torch.set_num_threads(config.training.threads)
         torch.manual_seed(config.seed)
@@ -99,6 +91,7 @@ class Trainer:
             raise ConfigError("training mixed_precision = 'fp16' needs CUDA; set it to 'bf16' or 'off'")
 
         samples, held_out = _samples(config)
+        saved = self._saved() if resume else None
         if saved is None:
             texts = (text for sample in samples for text in sample.captions)
             self.tokenizer = build_tokenizer(texts, config.vocabulary)
@@ -107,6 +100,8 @@ class Trainer:
         self.training_set = self._dataset(samples, augment=True)
         self.validation_set = self._dataset(held_out, augment=False) if held_out else None
         self.model = Captioner(config.model, self.tokenizer.size, load_pretrained=saved is None)
+        self._check_output(saved)  # after the configuration's own mistakes, such as an unknown encoder
+        self.output.mkdir(parents=True, exist_ok=True)
         self.model.to(self.device).to(memory_format=torch.channels_last)
         self.normalise = Normalise(config.image, self.device)
         self.optimizer = _optimizer(self.model, config.training)
@@ -116,6 +111,19 @@ class Trainer:
         self.progress = Progress()
         if saved is not None:
             self._restore(saved)
+
+    def _saved(self) -> dict[str, Any]:
+        if not self.last.exists():
+            raise ConfigError(f"there is no {self.last} to go on from; start the run without --resume")
+        return read_checkpoint(self.last)
+
+    def _check_output(self, saved: dict[str, Any] | None) -> None:
+        if saved is None and self.last.exists():
+            raise ConfigError(f"{self.last} exists; go on with --resume, or choose another output folder")
+        if saved is not None and saved["config"] != _plain(self.config.to_dict()):
+            raise ConfigError(
+                f"{self.last} was made by another configuration; resume with the one it was started with"
+            )
 
     def _dataset(self, samples: list[Sample], *, augment: bool) -> CaptionDataset:
         config = self.config
@@ -129,11 +137,21 @@ class Trainer:
             cache=config.data.cache,
         )
 
+    @property
+    def finished(self) -> bool:
+        """Whether every epoch is done, or the metric has not got better for as long as was allowed."""
+        options = self.config.training
+        return self.progress.epoch >= options.epochs or 0 < options.patience <= self.progress.waited
+
     def run(self, *, progress_bar: bool = False) -> TrainingResult:
         """Trains until the last epoch, or until the metric has stopped getting better."""
         options = self.config.training
         metrics: dict[str, float] = {}
-        while self.progress.epoch < options.epochs:
+        if self.finished:
+            done = f"{self.progress.epoch} of {options.epochs} epochs are done"
+            log.info("this run is finished: %s, and its last checkpoint is %s", done, self.last)
+            metrics = dict(*self._records()[-1:])
+        while not self.finished:
             metrics = self._epoch(progress_bar)
             self.progress.epoch += 1
             self.progress.batch = self.progress.loss_count = 0
@@ -146,15 +164,14 @@ class Trainer:
             if better:
                 self._save(self.best)
             self._save(self.last)
-            if options.patience and self.progress.waited >= options.patience:
-                log.info("stopped: no better %s in %d evaluations", options.metric, options.patience)
-                break
+        if self.progress.epoch < options.epochs:
+            log.info("stopped: no better %s in %d evaluations", options.metric, options.patience)
         return TrainingResult(self.last, self.best, self.progress.epoch, metrics)
 
     def _epoch(self, progress_bar: bool) -> dict[str, float]:
         self.model.train()
         if self.config.training.encoder_learning_rate == 0:
-            self.model.encoder.eval()
+            self.model.encoder.trunk.eval()
         started = saved_at = time.monotonic()
         bar = require("tqdm", extra="train").tqdm(
             self._loader(self.training_set, self.progress.epoch, self.progress.batch),
@@ -253,14 +270,19 @@ class Trainer:
         self.progress.best = min(value, self.progress.best)
         return better
 
-    def _record(self, metrics: dict[str, float], due: bool) -> None:
+    def _records(self) -> list[dict[str, float]]:
+        """The metrics of each epoch so far."""
         path = self.output / "metrics.jsonl"
         lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        kept = [line for line in lines if json.loads(line)["epoch"] < metrics["epoch"]]
-        kept.append(json.dumps(metrics))
-        write_atomic(path, ("\n".join(kept) + "\n").encode())
+        return [json.loads(line) for line in lines]
+
+    def _record(self, metrics: dict[str, float], due: bool) -> None:
+        kept = [record for record in self._records() if record["epoch"] < metrics["epoch"]]
+        kept.append(metrics)
+        lines = "".join(json.dumps(record) + "\n" for record in kept)
+        write_atomic(self.output / "metrics.jsonl", lines.encode())
         if due:
-            write_atomic(self.output / "curve.png", draw_curve([json.loads(line) for line in kept]))
+            write_atomic(self.output / "curve.png", draw_curve(kept))
         log.info("%s", ", ".join(f"{name} {value:.4g}" for name, value in metrics.items()))
 
     def _save(self, path: Path) -> None:
@@ -322,14 +344,17 @@ def _samples(config: TrainConfig) -> tuple[list[Sample], list[Sample]]:
 
 
 def _optimizer(model: Captioner, options: OptimConfig) -> torch.optim.AdamW:
+    """AdamW; the features' normalisation is new, as the decoder is, and learns at its rate."""
     if options.encoder_learning_rate == 0:
-        model.encoder.requires_grad_(False)
+        model.encoder.trunk.requires_grad_(False)
     groups = []
-    for module, rate in (
-        (model.encoder, options.encoder_learning_rate),
-        (model.decoder, options.learning_rate),
+    for modules, rate in (
+        ((model.encoder.trunk,), options.encoder_learning_rate),
+        ((model.encoder.norm, model.decoder), options.learning_rate),
     ):
-        parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
+        parameters = [
+            parameter for module in modules for parameter in module.parameters() if parameter.requires_grad
+        ]
         decayed = [parameter for parameter in parameters if parameter.dim() > 1]
         plain = [parameter for parameter in parameters if parameter.dim() <= 1]
         groups += [

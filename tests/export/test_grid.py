@@ -59,7 +59,7 @@ def tiny_trunk(monkeypatch: pytest.MonkeyPatch) -> None:
         trunk = nn.Sequential(
             nn.Conv2d(3, 8, 3, 2, 1), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 12, 3, 2, 1)
         )
-        return Encoder(trunk, 12, config.features)
+        return Encoder(trunk, 12, config)
 
     monkeypatch.setattr("cnnrnn.models.captioner.build_encoder", build)
 
@@ -93,6 +93,7 @@ def captioner(request: pytest.FixtureRequest, tiny_trunk: None, tokenizer: Token
         embedding=16,
         attention_size=8,
         layers=1 + GRID.index(options) // 2 % 2,
+        feature_norm=GRID.index(options) // 4 % 2 == 1,
         **options,
     )
     return Captioner(config, tokenizer.size)

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from cnnrnn.core.errors import ConfigError, TrainingError
+from cnnrnn.core.errors import ConfigError, DataError, TrainingError
 from cnnrnn.core.manifest import ImageSpec
 from cnnrnn.training import TrainConfig, load_model, train
 from cnnrnn.training.checkpoint import read_checkpoint
@@ -188,6 +188,44 @@ def test_an_output_in_use_is_not_overwritten(config: TrainConfig) -> None:
         train(config)
     with pytest.raises(ConfigError, match="was made by another configuration"):
         train(with_training(config, epochs=9), resume=True)
+
+
+def test_the_configurations_own_mistakes_come_first(config: TrainConfig, tmp_path: Path) -> None:
+    Path(config.output).mkdir()
+    (Path(config.output) / "last.pt").touch()
+    model, data = (
+        replace(config.model, encoder="resnt50"),
+        replace(config.data, train=(str(tmp_path / "no"),)),
+    )
+    for resume in (False, True):
+        with pytest.raises(DataError, match="does not exist"):
+            train(replace(config, data=data), resume=resume)
+    with pytest.raises(ConfigError, match="encoder = 'resnt50'"):
+        train(replace(config, model=model))
+    train(replace(with_training(config, epochs=1), output=str(tmp_path / "other")))
+    with pytest.raises(ConfigError, match="encoder = 'resnt50'"):
+        train(replace(config, model=model, output=str(tmp_path / "other")), resume=True)
+
+
+def test_there_has_to_be_something_to_go_on_from(config: TrainConfig) -> None:
+    with pytest.raises(
+        ConfigError, match=r"there is no .*last\.pt to go on from; start the run without --resume"
+    ):
+        train(config, resume=True)
+    assert not Path(config.output).exists()
+
+
+@pytest.mark.parametrize("patience", [0, 1])
+def test_a_finished_run_says_so(patience: int, config: TrainConfig, caplog: pytest.LogCaptureFixture) -> None:
+    config = with_training(config, epochs=3, patience=patience, learning_rate=0, encoder_learning_rate=0)
+    first = train(config)
+    before = first.last.read_bytes()
+    with caplog.at_level("INFO", "cnnrnn"):
+        again = train(config, resume=True)
+    assert again == first
+    assert first.last.read_bytes() == before
+    assert f"this run is finished: {3 - patience} of 3 epochs are done" in caplog.text
+    assert str(first.last) in caplog.text
 
 
 def test_fp16_needs_cuda(config: TrainConfig) -> None:
