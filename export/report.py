@@ -127,7 +127,8 @@ class ParityReport:
 
     def __str__(self) -> str:
         lines = [
-            f"parity {'passed' if self.passed else 'FAILED'} over {self.pictures} pictures ({self.source})"
+            f"parity {'passed' if self.passed else 'FAILED'} over {self.pictures} pictures ({self.source}), "
+            f"{sum(search.pictures for search in self.searches)} searches"
         ]
         for search in self.searches:
             lines.append(

@@ -127,10 +127,13 @@ def _read_file(path: Path) -> bytes:
 
 
 def _decode(data: bytes, what: str) -> Picture:
+    if not data:
+        raise ImageError(f"{what} is empty; get it again")
     header = read_header(data)
     if header is None:
-        state = "is empty" if not data else "is not a JPEG, PNG, WebP, GIF, BMP or TIFF picture"
-        raise ImageError(f"{what} {state}; convert it to one of those formats")
+        raise ImageError(
+            f"{what} is not a JPEG, PNG, WebP, GIF, BMP or TIFF picture; convert it to one of those formats"
+        )
     _check_size(header.height, header.width, what)
     if not header.complete:
         raise ImageError(

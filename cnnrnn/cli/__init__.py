@@ -16,7 +16,8 @@ from collections.abc import Sequence
 import cnnrnn
 from cnnrnn.cli import demo, doctor, eval, export, inspect, run, train
 from cnnrnn.cli.output import print_error
-from cnnrnn.core.errors import CnnrnnError
+from cnnrnn.cli.usage import Parser
+from cnnrnn.core.errors import CnnrnnError, OptionsError
 
 COMMANDS = (train, eval, export, run, inspect, doctor, demo)
 INTERRUPTED = 128 + signal.SIGINT
@@ -29,9 +30,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the arguments after the program's name; ``sys.argv``'s by default.
 
     Raises:
-        SystemExit: from argparse, with 2 for a command line it cannot read and 0 after ``--help``.
+        SystemExit: with 2 for a command line that cannot be read, and 0 after ``--help``.
     """
-    arguments = parser().parse_args(argv)
+    given = sys.argv[1:] if argv is None else argv
+    try:
+        arguments = parser().parse_args(given)
+    except OptionsError as error:
+        print_error(error, as_json="--json" in given)
+        raise SystemExit(error.exit_code) from None
     logging.basicConfig(
         stream=sys.stderr, level=logging.INFO if arguments.verbose else logging.WARNING, format="%(message)s"
     )
@@ -48,9 +54,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """The whole command line, every subcommand included."""
-    top = argparse.ArgumentParser(
+    top = Parser(
         prog="cnnrnn",
         description="CNN-RNN captioners: train, export to ONNX, and run without torch.",
         epilog="Exit codes: 0 good, 1 the work failed, 2 the request was wrong, 3 nothing to do it with.",

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 
 import cnnrnn
 from cnnrnn.cli import machine, options
-from cnnrnn.cli.output import note, print_json, print_line, table
+from cnnrnn.cli.output import note, note_unusable, print_json, print_line, table
 from cnnrnn.core import extras
-from cnnrnn.core.errors import ImageError, OptionsError
+from cnnrnn.core.errors import CnnrnnError, ImageError, OptionsError
 from cnnrnn.core.samples import package_data, pictures_in
+from cnnrnn.core.storage import check_folder_of
 
 if TYPE_CHECKING:
     from cnnrnn.cli.page import Answered
@@ -47,10 +48,13 @@ def run(arguments: argparse.Namespace) -> int:
     """Caption, print a table (or JSON lines), write the page.
 
     Raises:
-        OptionsError: the folder holds no picture.
+        OptionsError: there is no such folder of pictures, or it holds none.
         CnnrnnError: the bundle or the engine cannot be used, or the page cannot be written.
     """
+    check_folder_of(arguments.output)
     folder = arguments.pictures or package_data("samples") / "demo"
+    if not folder.is_dir():
+        raise OptionsError(f"there is no folder {folder}; give one with pictures")
     pictures = pictures_in(folder)
     if not pictures:
         raise OptionsError(f"folder {folder} holds no picture")
@@ -58,15 +62,15 @@ def run(arguments: argparse.Namespace) -> int:
     from cnnrnn.runtime.model import load
 
     extras.require_cv2()  # now, so that its import is not a part of the first picture's time
-    chosen = options.search_options(arguments)
     with load(
         arguments.bundle, backend=arguments.backend, precision=arguments.precision, threads=arguments.threads
     ) as model:
+        chosen = options.search_options(arguments, model)
         results = [(path, model(path, errors="return", **chosen)) for path in pictures]
-        broken = [(path, result) for path, result in results if isinstance(result, ImageError)]
-        answered = [Answered(path, result) for path, result in results if not isinstance(result, ImageError)]
+        broken = [(path, result) for path, result in results if isinstance(result, CnnrnnError)]
+        answered = [Answered(path, result) for path, result in results if not isinstance(result, CnnrnnError)]
         for path, error in broken:
-            note(f"cnnrnn: {path}: {error}")
+            note_unusable(str(path), error)
         if not answered:
             raise ImageError(
                 f"none of the {len(pictures)} pictures in {folder} could be used; nothing was written"

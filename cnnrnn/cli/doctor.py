@@ -18,6 +18,8 @@ from cnnrnn.core.bundle import shipped_bundles
 
 NOTHING_TO_DO_IT_WITH = 3
 OPENCV_WHEELS = ("opencv-python", "opencv-python-headless")
+ONNX_RUNTIME_WHEELS = ("onnxruntime", "onnxruntime-gpu")
+NOT_BY_PIP = "one that pip did not install"
 
 
 @dataclass(frozen=True)
@@ -102,51 +104,35 @@ def can_run(findings: list[Finding]) -> bool:
 
 def opencv(environment: Mapping[str, str]) -> Finding:
     """OpenCV, of which exactly one of two packages may be installed."""
+    part, purpose = "OpenCV", "reading pictures"
     display = bool(environment.get("DISPLAY") or environment.get("WAYLAND_DISPLAY"))
-    right = OPENCV_WHEELS[0] if display else OPENCV_WHEELS[1]
+    install = f"pip install {OPENCV_WHEELS[0] if display else OPENCV_WHEELS[1]}"
     installed = machine.distribution_version(*OPENCV_WHEELS)
-    purpose = "reading pictures"
+    remove = f"pip uninstall -y {' '.join(installed)}"
     if len(installed) == 2:
-        both = " and ".join(f"{name} {version}" for name, version in installed.items())
-        fix = f"pip uninstall -y {' '.join(OPENCV_WHEELS)} && pip install {right}"
-        return Finding("OpenCV", False, f"{both} overwrite each other's files", fix, purpose)
+        return Finding(part, False, _overwritten(installed), f"{remove} && {install}", purpose)
     error = machine.module_error("cv2")
-    if error is not None:
-        if not installed:
-            return Finding("OpenCV", False, "not installed", f"pip install {right}", purpose)
-        fix = f"pip uninstall -y {next(iter(installed))} && pip install {right}"
-        return Finding("OpenCV", False, error, fix, purpose)
-    found = (
-        ", ".join(f"{name} {version}" for name, version in installed.items())
-        or "one that pip did not install"
-    )
-    return Finding("OpenCV", True, found, "", purpose)
+    if error is None:
+        return Finding(part, True, _versions(installed), "", purpose)
+    if not installed:
+        return Finding(part, False, "not installed", install, purpose)
+    return Finding(part, False, error, f"{remove} && {install}", purpose)
 
 
 def onnx_runtime() -> Finding:
     """ONNX Runtime, from either of its packages."""
-    installed = machine.distribution_version("onnxruntime", "onnxruntime-gpu")
-    purpose = "backend ort-cpu"
+    part, purpose = "ONNX Runtime", "backend ort-cpu"
+    installed = machine.distribution_version(*ONNX_RUNTIME_WHEELS)
     if len(installed) == 2:
-        fix = "pip uninstall -y onnxruntime onnxruntime-gpu && pip install 'cnnrnn[gpu]'"
-        return Finding(
-            "ONNX Runtime",
-            False,
-            "onnxruntime and onnxruntime-gpu overwrite each other's files",
-            fix,
-            purpose,
-        )
+        fix = f"pip uninstall -y {' '.join(installed)} && pip install 'cnnrnn[gpu]'"
+        return Finding(part, False, _overwritten(installed), fix, purpose)
     if not machine.module_found("onnxruntime"):
-        return Finding("ONNX Runtime", False, "not installed", "pip install 'cnnrnn[cpu]'", purpose)
+        return Finding(part, False, "not installed", "pip install 'cnnrnn[cpu]'", purpose)
     error = machine.module_error("onnxruntime")
     if error is not None:
         fix = f"pip install --force-reinstall {next(iter(installed), 'onnxruntime')}"
-        return Finding("ONNX Runtime", False, error, fix, purpose)
-    found = (
-        ", ".join(f"{name} {version}" for name, version in installed.items())
-        or "one that pip did not install"
-    )
-    return Finding("ONNX Runtime", True, found, "", purpose)
+        return Finding(part, False, error, fix, purpose)
+    return Finding(part, True, _versions(installed), "", purpose)
 
 
 def cuda_provider(has_gpu: bool, on_jetson: bool) -> Finding:
@@ -180,11 +166,16 @@ def _gpu_finding(part: str, module: str, install: str, has_gpu: bool, purpose: s
 def _package(part: str, module: str, install: str, purpose: str) -> Finding:
     if not machine.module_found(module):
         return Finding(part, False, "not installed", install, purpose)
-    version = next(
-        iter(machine.distribution_version(module, module.replace("_", "-")).values()),
-        "one that pip did not install",
-    )
-    return Finding(part, True, version, "", purpose)
+    versions = machine.distribution_version(module, module.replace("_", "-")).values()
+    return Finding(part, True, next(iter(versions), NOT_BY_PIP), "", purpose)
+
+
+def _versions(installed: Mapping[str, str], between: str = ", ") -> str:
+    return between.join(f"{name} {version}" for name, version in installed.items()) or NOT_BY_PIP
+
+
+def _overwritten(installed: Mapping[str, str]) -> str:
+    return f"{_versions(installed, ' and ')} overwrite each other's files"
 
 
 def _without_gpu(has_gpu: bool) -> str:

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cnnrnn.cli import options
-from cnnrnn.cli.output import Progress, note, print_json, print_line, table
+from cnnrnn.cli.output import Progress, note_unusable, print_json, print_line, table
 from cnnrnn.core.errors import OptionsError
+from cnnrnn.core.storage import check_folder_of
 
 if TYPE_CHECKING:
     from cnnrnn.evaluation import Evaluation
@@ -40,11 +41,18 @@ def run(arguments: argparse.Namespace) -> int:
     """Caption everything, then score it.
 
     Raises:
-        OptionsError: a batch below 1.
+        OptionsError: a batch below 1, or DATA that does not exist.
         CnnrnnError: as `cnnrnn.evaluation.evaluate`.
     """
     if arguments.batch < 1:
         raise OptionsError(f"--batch is {arguments.batch}; give 1 or more")
+    for source in arguments.data:
+        if not source.exists():
+            raise OptionsError(
+                f"there is no {source}; give a folder with captions.json, a CSV or COCO's JSON"
+            )
+    if arguments.captions is not None:
+        check_folder_of(arguments.captions)
     from cnnrnn.evaluation import evaluate
 
     progress: list[Progress] = []
@@ -69,7 +77,7 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         _print(evaluation)
     for path, reason in evaluation.failed:
-        note(f"cnnrnn: {path}: {reason}")
+        note_unusable(str(path), reason)
     return 1 if evaluation.failed else 0
 
 

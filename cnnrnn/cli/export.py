@@ -2,6 +2,7 @@
 
 Before anything is written, torch and ONNX Runtime caption the pictures, greedily and with a beam; where they
 differ by more than a numerical tie, there is no bundle, the report says where, and the exit code is 1.
+A bundle that is at BUNDLE already stays as it is, unless --replace is given and the gate opens.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from pathlib import Path
 
 from cnnrnn.cli.output import Progress, note, print_json, print_line
 from cnnrnn.core import extras
+from cnnrnn.core.bundle import MANIFEST
+from cnnrnn.core.errors import OptionsError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,8 +21,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "checkpoint", metavar="CHECKPOINT", type=Path, help="a checkpoint that `cnnrnn train` wrote"
     )
+    parser.add_argument("bundle", metavar="BUNDLE", type=Path, help="the folder to write")
     parser.add_argument(
-        "bundle", metavar="BUNDLE", type=Path, help="the folder to write; a bundle there is replaced"
+        "--replace", action="store_true", help="put the new bundle in the place of the one at BUNDLE"
     )
     parser.add_argument("--name", help="the bundle's name (default: the checkpoint's)")
     parser.add_argument("--summary", help="one sentence about it (default: the checkpoint's)")
@@ -43,10 +47,20 @@ def run(arguments: argparse.Namespace) -> int:
     """Export, then print the gate's report.
 
     Raises:
+        OptionsError: there is no such checkpoint, or a bundle that was not to be replaced.
         ParityError: the gate did not open; nothing is written.
         CnnrnnError: as `cnnrnn.export.export_checkpoint`.
     """
     extras.require("torch", "export")
+    if not arguments.checkpoint.exists():
+        raise OptionsError(
+            f"there is no checkpoint {arguments.checkpoint}; give the last.pt or best.pt of a run's folder"
+        )
+    if not arguments.replace and (arguments.bundle / MANIFEST).exists():
+        raise OptionsError(
+            f"{arguments.bundle} holds a bundle already; give --replace to put the new one in its place, or "
+            "another folder"
+        )
     from cnnrnn.export import export_checkpoint
 
     report = export_checkpoint(
@@ -72,7 +86,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 class _Stages:
-    """The export's progress: a bar for each stage that counts, a line for one that does not."""
+    """The export's progress: a bar for each stage that counts, a line for one that does not.
+
+    What the parity stage counts are searches: each picture is searched once for each beam width.
+    """
 
     def __init__(self) -> None:
         self._stage = ""
@@ -81,7 +98,7 @@ class _Stages:
     def __call__(self, stage: str, done: int, total: int) -> None:
         if stage != self._stage:
             self._stage = stage
-            self._bar = Progress(total, f"pictures, {stage}")
+            self._bar = Progress(total, f"searches, {stage}")
             if total == 1:
                 note(f"{stage} ...")
         if total > 1:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+from collections.abc import Iterable
 from typing import Any
 
 from cnnrnn.cli import options
@@ -64,7 +65,7 @@ def _describe(manifest: Manifest) -> list[str]:
                     if manifest.alignment_grid is None
                     else "{} × {} grid".format(*manifest.alignment_grid),
                 ),
-                ("select", ", ".join(manifest.select) or "made on demand"),
+                ("select", _ranges(manifest.select) or "made on demand"),
                 *(
                     (key, str(value))
                     for key, value in manifest.provenance.items()
@@ -82,6 +83,22 @@ def _describe(manifest: Manifest) -> list[str]:
         for role, graph in graphs.items():
             lines += ["", f"{precision} {role}: {graph.file}", *_tensors(graph)]
     return lines
+
+
+def _ranges(names: Iterable[str]) -> str:
+    """Names with each row of three or more numbers in brief: ``beam1 to beam32, greedy``."""
+    rows: list[list[str]] = []
+    for name in names:
+        if rows and name == _next(rows[-1][-1]):
+            rows[-1].append(name)
+        else:
+            rows.append([name])
+    return ", ".join(f"{row[0]} to {row[-1]}" if len(row) > 2 else ", ".join(row) for row in rows)
+
+
+def _next(name: str) -> str:
+    stem = name.rstrip("0123456789")
+    return f"{stem}{int(name[len(stem) :] or -1) + 1}"
 
 
 def _tensors(graph: GraphSpec) -> list[str]:

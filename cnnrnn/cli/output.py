@@ -31,6 +31,11 @@ def note(text: str) -> None:
     sys.stderr.flush()
 
 
+def note_unusable(picture: str, error: object) -> None:
+    """Say that one picture of several could not be used, naming it where the error does not."""
+    note(f"cnnrnn: {error}" if picture in str(error) else f"cnnrnn: {picture}: {error}")
+
+
 def print_error(error: CnnrnnError, *, as_json: bool) -> None:
     """Say what went wrong: on standard error, and with ``--json`` as the answer's line too."""
     note(f"cnnrnn: {error}")

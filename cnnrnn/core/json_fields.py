@@ -46,6 +46,10 @@ class Fields:
         """How an error names the place of ``key``."""
         return f"{self.where}.{key}"
 
+    def read(self, key: str, read: Callable[[Any, str], Value]) -> Value:
+        """The value at ``key``, read by ``read(value, place)``."""
+        return read(self.get(key), self.place(key))
+
     def text(self, key: str) -> str:
         value = self.get(key)
         if not isinstance(value, str):

@@ -147,9 +147,9 @@ def _manifest(value: Any, where: str) -> Manifest:
     fields = Fields(value, where, _keys(Manifest))
     manifest = Manifest(
         name=fields.text("name"),
-        image=_image(fields.get("image"), fields.place("image")),
-        vocabulary=_vocabulary(fields.get("vocabulary"), fields.place("vocabulary")),
-        search=_search(fields.get("search"), fields.place("search")),
+        image=fields.read("image", _image),
+        vocabulary=fields.read("vocabulary", _vocabulary),
+        search=fields.read("search", _search),
         precisions=fields.table("precisions", _pair),
         select=fields.table("select", _graph),
         task=fields.choice("task", ("caption",)),
@@ -184,18 +184,21 @@ def _image(value: Any, where: str) -> ImageSpec:
 def _vocabulary(value: Any, where: str) -> VocabularySpec:
     fields = Fields(value, where, _keys(VocabularySpec))
     size = fields.integer("size", 2, MAX_VOCABULARY)
-    end = fields.items("end", lambda item, place: integer(item, place, 0, size - 1))
+
+    def token(item: Any, place: str) -> int:
+        return integer(item, place, 0, size - 1)
+
+    end = fields.items("end", token)
     if not end or len(set(end)) != len(end):
         raise BundleError(
             f"{fields.place('end')} is {list(end)}; distinct token ids, one at least, are needed"
         )
-    unknown = fields.get("unknown")
     return VocabularySpec(
         size=size,
-        pad=fields.integer("pad", 0, size - 1),
-        start=fields.integer("start", 0, size - 1),
+        pad=fields.read("pad", token),
+        start=fields.read("start", token),
         end=end,
-        unknown=None if unknown is None else fields.integer("unknown", 0, size - 1),
+        unknown=None if fields.get("unknown") is None else fields.read("unknown", token),
     )
 
 
@@ -214,7 +217,7 @@ def _search(value: Any, where: str) -> SearchDefaults:
 
 def _pair(value: Any, where: str) -> dict[str, GraphSpec]:
     fields = Fields(value, where, ("encoder", "step"))
-    return {name: _graph(fields.get(name), fields.place(name)) for name in ("encoder", "step")}
+    return {name: fields.read(name, _graph) for name in ("encoder", "step")}
 
 
 def _graph(value: Any, where: str) -> GraphSpec:

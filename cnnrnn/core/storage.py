@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import os
 import shutil
 import tempfile
@@ -30,6 +31,7 @@ def write_atomic(path: str | os.PathLike[str], data: bytes) -> None:
     Raises:
         StorageError: the disk is full, the folder is missing or not writable; the old file is whole.
     """
+    check_folder_of(path)
     target = Path(path)
     temporary: Path | None = None
     try:
@@ -141,8 +143,22 @@ def _umask() -> int:
     return mask
 
 
+def check_folder_of(path: str | os.PathLike[str]) -> None:
+    """Refuse a file in a folder that does not exist; to be called before the expensive work.
+
+    Raises:
+        StorageError: naming the folder.
+    """
+    folder = Path(path).parent
+    if not folder.is_dir():
+        raise StorageError(
+            f"cannot write {path}: there is no folder {folder}. Make it (mkdir -p {folder}) or give another "
+            "place."
+        )
+
+
 def _storage_error(target: Path, error: OSError) -> StorageError:
     reason = error.strerror or str(error)
-    return StorageError(
-        f"cannot write {target}: {reason}. Nothing was changed there; free some space or give another place."
-    )
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    fix = "free some space or give another place" if full else "give another place"
+    return StorageError(f"cannot write {target}: {reason}. Nothing was changed there; {fix}.")

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import cnnrnn
-from cnnrnn.core.errors import ImageError
+from cnnrnn.core.errors import CnnrnnError
 from cnnrnn.core.extras import require
+from cnnrnn.core.storage import write_atomic
 from cnnrnn.data.readers import Sample, read_captions
 from cnnrnn.evaluation.metrics import CaptionScores, score_captions
 
@@ -47,12 +48,16 @@ class Evaluation:
         }
 
     def write_captions(self, path: Path) -> None:
-        """Writes one JSON line a picture: ``image``, ``text``, ``references``."""
+        """Writes one JSON line a picture: ``image``, ``text``, ``references``.
+
+        Raises:
+            StorageError: the file cannot be written; the old one is whole.
+        """
         lines = [
             json.dumps({"image": str(image), "text": text, "references": references}, ensure_ascii=False)
             for image, text, references in self.captions
         ]
-        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        write_atomic(path, ("\n".join(lines) + "\n").encode())
 
 
 def evaluate(
@@ -88,9 +93,9 @@ def evaluate(
         for part in _parts(samples, batch):
             results = model([sample.image for sample in part], beams=width, errors="return")
             for sample, result in zip(part, results, strict=True):
-                if isinstance(result, ImageError):
+                if isinstance(result, CnnrnnError):
                     failed.append((sample.image, str(result)))
-                texts.append("" if isinstance(result, ImageError) else result.text)
+                texts.append("" if isinstance(result, CnnrnnError) else result.text)
             on_progress(len(texts), len(samples))
         name = model.manifest.name
     references = [sample.captions for sample in samples]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html.parser
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -46,19 +47,20 @@ class Page(html.parser.HTMLParser):
 
 
 @pytest.fixture
-def page_text(colour_bundle: Path, colour_pictures: Path, tmp_path: Path) -> str:
-    target = tmp_path / "page.html"
-    arguments = [
-        "demo",
-        "--bundle",
-        str(colour_bundle),
-        "--pictures",
-        str(colour_pictures),
-        "--output",
-        str(target),
-    ]
-    assert main(arguments) == 0
-    return target.read_text(encoding="utf-8")
+def demo(colour_bundle: Path, colour_pictures: Path, tmp_path: Path) -> Callable[..., int]:
+    """Runs the command on the colours; the page is ``page.html`` in the test's folder, or ``output``."""
+
+    def run(*arguments: str, output: Path | None = None) -> int:
+        where = ["--pictures", str(colour_pictures), "--output", str(output or tmp_path / "page.html")]
+        return main(["demo", "--bundle", str(colour_bundle), *where, *arguments])
+
+    return run
+
+
+@pytest.fixture
+def page_text(demo: Callable[..., int], tmp_path: Path) -> str:
+    assert demo() == 0
+    return (tmp_path / "page.html").read_text(encoding="utf-8")
 
 
 @pytest.fixture
@@ -67,12 +69,9 @@ def page(page_text: str) -> Page:
 
 
 def test_it_prints_picture_text_score_and_stages(
-    colour_bundle: Path, colour_pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    demo: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    target = tmp_path / "page.html"
-    main(
-        ["demo", "--bundle", str(colour_bundle), "--pictures", str(colour_pictures), "--output", str(target)]
-    )
+    demo()
     head, *rows, foot = capsys.readouterr().out.splitlines()
     assert head.split() == [
         "picture",
@@ -96,42 +95,28 @@ def test_it_prints_picture_text_score_and_stages(
     assert foot == "(times in milliseconds)"
 
 
-def test_json_has_a_line_a_picture(
-    colour_bundle: Path, colour_pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    target = str(tmp_path / "page.html")
-    main(
-        [
-            "demo",
-            "--json",
-            "--bundle",
-            str(colour_bundle),
-            "--pictures",
-            str(colour_pictures),
-            "--output",
-            target,
-        ]
-    )
+def test_json_has_a_line_a_picture(demo: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
+    demo("--json")
     answers = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [answer["text"] for answer in answers] == ["a blue square", "a green square", "a red square"]
     assert all(len(answer["hypotheses"]) == 5 for answer in answers)
 
 
-def test_a_page_that_cannot_be_written_is_exit_code_1(
-    colour_bundle: Path, colour_pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_a_page_in_a_folder_that_does_not_exist_is_known_before_any_work(
+    demo: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    target = str(tmp_path / "no-such-folder" / "page.html")
-    arguments = [
-        "demo",
-        "--bundle",
-        str(colour_bundle),
-        "--pictures",
-        str(colour_pictures),
-        "--output",
-        target,
-    ]
-    assert main(arguments) == 1
-    assert target in capsys.readouterr().err
+    folder = tmp_path / "no-such-folder"
+    assert demo(output=folder / "page.html") == 1
+    output = capsys.readouterr()
+    assert f"there is no folder {folder}. Make it (mkdir -p {folder})" in output.err
+    assert output.out == ""
+
+
+def test_pictures_that_do_not_exist_are_a_wrong_request(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["demo", "--pictures", str(tmp_path / "nope"), "--output", str(tmp_path / "page.html")]) == 2
+    assert f"there is no folder {tmp_path / 'nope'}" in capsys.readouterr().err
 
 
 def test_the_page_is_well_formed_and_names_its_language(page: Page) -> None:
@@ -185,27 +170,27 @@ def test_both_colour_schemes_and_reduced_motion_are_served(page_text: str) -> No
     assert 'name="color-scheme" content="light dark"' in page_text
 
 
-def test_a_file_name_cannot_inject_markup(colour_bundle: Path, colour_pictures: Path, tmp_path: Path) -> None:
+def test_the_page_says_what_the_order_is(page: Page) -> None:
+    assert "ranked by their score" in " ".join(" ".join(page.words).split())
+
+
+def test_a_file_name_cannot_inject_markup(
+    demo: Callable[..., int], colour_pictures: Path, tmp_path: Path
+) -> None:
     (colour_pictures / "red.png").rename(colour_pictures / "<script>alert(1)<.png")
-    target = tmp_path / "page.html"
-    main(
-        ["demo", "--bundle", str(colour_bundle), "--pictures", str(colour_pictures), "--output", str(target)]
-    )
-    assert "<script>alert" not in target.read_text(encoding="utf-8")
+    demo()
+    assert "<script>alert" not in (tmp_path / "page.html").read_text(encoding="utf-8")
 
 
 def test_a_format_that_browsers_do_not_read_is_converted(
-    colour_bundle: Path, colour_pictures: Path, tmp_path: Path
+    demo: Callable[..., int], colour_pictures: Path, tmp_path: Path
 ) -> None:
     cv2 = pytest.importorskip("cv2")
     red = colour_pictures / "red.png"
     cv2.imwrite(str(colour_pictures / "red.bmp"), cv2.imdecode(np_bytes(red), cv2.IMREAD_COLOR))
     red.unlink()
-    target = tmp_path / "page.html"
-    main(
-        ["demo", "--bundle", str(colour_bundle), "--pictures", str(colour_pictures), "--output", str(target)]
-    )
-    page = Page(target.read_text(encoding="utf-8"))
+    demo()
+    page = Page((tmp_path / "page.html").read_text(encoding="utf-8"))
     assert "data:image/bmp" not in page.having("article")[2]["style"]
     assert "data:image/png" in page.having("article")[2]["style"]
 
@@ -216,22 +201,28 @@ def np_bytes(path: Path) -> object:
     return np.frombuffer(path.read_bytes(), np.uint8)
 
 
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [(b"no picture", "is not a JPEG, PNG, WebP, GIF, BMP or TIFF"), (b"", "is empty; get it again")],
+)
 def test_one_broken_picture_is_named_and_the_others_are_shown(
-    colour_bundle: Path, colour_pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    data: bytes,
+    reason: str,
+    demo: Callable[..., int],
+    colour_pictures: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    (colour_pictures / "broken.png").write_bytes(b"no picture")
-    where = ["--pictures", str(colour_pictures), "--output", str(tmp_path / "page.html")]
-    assert main(["demo", "--bundle", str(colour_bundle), *where]) == 1
+    (colour_pictures / "broken.png").write_bytes(data)
+    assert demo() == 1
     output = capsys.readouterr()
-    assert "broken.png" in output.err
+    assert output.err.count("broken.png") == 1
+    assert f"broken.png {reason}" in output.err
     assert all(f"a {colour} square" in output.out for colour in ("red", "green", "blue"))
     assert len(Page((tmp_path / "page.html").read_text(encoding="utf-8")).having("article")) == 3
 
     for picture in colour_pictures.glob("*.png"):
-        picture.write_bytes(b"no picture")
-    assert (
-        main(["demo", "--bundle", str(colour_bundle), *where[:2], "--output", str(tmp_path / "none.html")])
-        == 1
-    )
+        picture.write_bytes(data)
+    assert demo(output=tmp_path / "none.html") == 1
     assert "none of the 4 pictures" in capsys.readouterr().err
     assert not (tmp_path / "none.html").exists()

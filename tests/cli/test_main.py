@@ -61,6 +61,67 @@ def test_a_command_line_that_cannot_be_read_is_exit_code_2(arguments: list[str])
 
 
 @pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--json"],
+        ["fly", "--json"],
+        *([module.__name__.rpartition(".")[2], "--json", "--nonesuch"] for module in COMMANDS),
+    ],
+)
+def test_with_json_that_is_a_line_too(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    assert stopped.value.code == 2
+    output = capsys.readouterr()
+    line = json.loads(output.out)
+    assert line["kind"] == "OptionsError"
+    assert output.err.splitlines()[-1] == f"cnnrnn: {line['error']}"
+
+
+def test_a_misspelt_option_shows_the_usage_of_its_command(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["run", "emoji", "cat.png", "--beems", "3"])
+    output = capsys.readouterr()
+    assert output.err.startswith("usage: cnnrnn run ")
+    assert output.err.endswith("cnnrnn: unrecognized arguments: --beems 3; did you mean --beams?\n")
+    assert output.out == ""
+
+
+def test_options_are_written_out_in_full() -> None:
+    with pytest.raises(errors.OptionsError, match="did you mean --beams"):
+        parser().parse_args(["run", "emoji", "cat.png", "--beam", "3"])
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["inspect", "nope"],
+        ["eval", "emoji", "nope"],
+        ["train", "nope.toml"],
+        ["export", "nope.pt", "bundle"],
+    ],
+)
+def test_what_a_command_is_about_has_to_exist(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("torch")
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 2
+    assert "nope" in capsys.readouterr().err
+
+
+def test_a_bundle_is_not_replaced_unasked(colour_bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("torch")
+    before = (colour_bundle / "manifest.json").read_bytes()
+    checkpoint = str(colour_bundle / "tokenizer.json")  # any file: what it holds is not looked at yet
+    assert main(["export", checkpoint, str(colour_bundle)]) == 2
+    assert "holds a bundle already; give --replace" in capsys.readouterr().err
+    assert main(["export", checkpoint, str(colour_bundle), "--replace"]) == 1
+    assert "not a checkpoint" in capsys.readouterr().err
+    assert (colour_bundle / "manifest.json").read_bytes() == before
+
+
+@pytest.mark.parametrize(
     ("error", "code"),
     [
         (errors.BundleError("altered"), 1),
@@ -127,6 +188,15 @@ def test_inspect_describes_and_verifies(colour_bundle: Path, capsys: pytest.Capt
     assert answer["verified"] is True
     assert answer["vocabulary"]["size"] == 9
     assert answer["bytes"] == sum(entry["bytes"] for entry in answer["files"].values())
+
+
+def test_inspect_puts_rows_of_numbers_in_brief() -> None:
+    names = [f"beam{width}" for width in range(1, 33)]
+    assert inspect._ranges(names) == "beam1 to beam32"
+    assert inspect._ranges(["greedy", *names[3:12], "beam31", "beam32"]) == (
+        "greedy, beam4 to beam12, beam31, beam32"
+    )
+    assert inspect._ranges([]) == ""
 
 
 def test_inspect_notices_an_altered_file(

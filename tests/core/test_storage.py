@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -37,8 +38,22 @@ def test_a_file_is_written_and_replaced(tmp_path):
 
 
 def test_a_missing_folder_is_a_storage_error(tmp_path):
-    with pytest.raises(StorageError, match="No such file or directory"):
+    with pytest.raises(StorageError, match=r"there is no folder .*none\. Make it \(mkdir -p .*none\)"):
         write_atomic(tmp_path / "none" / "a.bin", b"x")
+
+
+def test_only_a_full_disk_asks_for_space(tmp_path, monkeypatch):
+    def fails(number):
+        def fsync(handle):
+            raise OSError(number, os.strerror(number))
+
+        return fsync
+
+    for number, advised in ((errno.ENOSPC, True), (errno.EACCES, False)):
+        monkeypatch.setattr(os, "fsync", fails(number))
+        with pytest.raises(StorageError, match="another place") as caught:
+            write_atomic(tmp_path / "a.bin", b"x")
+        assert ("free some space" in str(caught.value)) == advised
 
 
 def test_a_file_beyond_the_systems_limit_leaves_the_old_one(tmp_path):

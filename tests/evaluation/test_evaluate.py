@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from cnnrnn.cli import main
 from cnnrnn.core.errors import DataError
 from cnnrnn.evaluation import evaluate
 
@@ -42,6 +43,15 @@ def test_captions_file(colour_bundle: Path, data: Path, tmp_path: Path) -> None:
     lines = [json.loads(line) for line in (tmp_path / "captions.jsonl").read_text().splitlines()]
     assert [line["text"] for line in lines] == ["a red square", "a green square", "a blue square"]
     assert lines[0]["references"] == ["a red square"]
+
+
+def test_a_captions_file_without_a_folder_is_known_before_any_work(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert (
+        main(["eval", "no-bundle", str(data), "--captions", str(tmp_path / "none" / "captions.jsonl")]) == 1
+    )
+    assert f"there is no folder {tmp_path / 'none'}" in capsys.readouterr().err
 
 
 def test_missing_data(colour_bundle: Path, tmp_path: Path) -> None:

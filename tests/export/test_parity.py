@@ -22,7 +22,7 @@ from cnnrnn.export.report import ParityReport
 from cnnrnn.export.tolerances import FP32, tolerance_of
 from cnnrnn.export.torch_backend import TorchBackend
 from cnnrnn.runtime.backend import Encoded, Stepped, Tensor, Tensors
-from cnnrnn.runtime.select import make_select, select_spec
+from cnnrnn.runtime.select import SelectKind, make_select, select_spec
 
 SEARCHES = (SearchOptions(beams=1, max_length=6), SearchOptions(beams=3, max_length=6, n_best=3))
 
@@ -30,20 +30,22 @@ SEARCHES = (SearchOptions(beams=1, max_length=6), SearchOptions(beams=3, max_len
 class Searcher:
     """The select graphs alone, over ONNX Runtime."""
 
+    vocabulary = 12
+
     def __init__(self) -> None:
         import onnxruntime
 
         self._ort = onnxruntime
-        self._sessions: dict[int, Any] = {}
+        self._sessions: dict[SelectKind, Any] = {}
 
-    def select(self, beams: int, inputs: dict[str, Any]) -> dict[str, Any]:
-        if beams not in self._sessions:
-            data = make_select(beams, vocabulary=12)
-            self._sessions[beams] = self._ort.InferenceSession(data, providers=["CPUExecutionProvider"])
-        names = [spec.name for spec in select_spec("", beams).outputs]
-        return dict(zip(names, self._sessions[beams].run(names, inputs), strict=True))
+    def select(self, kind: SelectKind, inputs: dict[str, Any]) -> dict[str, Any]:
+        if kind not in self._sessions:
+            data = make_select(kind)
+            self._sessions[kind] = self._ort.InferenceSession(data, providers=["CPUExecutionProvider"])
+        names = [spec.name for spec in select_spec("", kind).outputs]
+        return dict(zip(names, self._sessions[kind].run(names, inputs), strict=True))
 
-    def prepare(self, beams: int) -> None:
+    def prepare(self, kind: SelectKind) -> None:
         """Sessions are made when they are needed."""
 
     def from_host(self, array: Any) -> Any:

@@ -74,7 +74,9 @@ def _document(answered: Sequence[Answered], manifest: Manifest, about: Mapping[s
 <h1>{len(answered)} pictures, put into words</h1>
 <p class="lead">A CNN looked at each picture once; an RNN then wrote the caption word by word, keeping the
 {beams} best beginnings at each step. All {len(answered)} took <b>{total_ms:.0f} ms</b> on this machine's
-processor, without torch. Choose a word to see where the decoder looked when it wrote it.</p>
+processor, without torch. Captions are ranked by their score, the log-probability divided by a power of the
+length, so a long one may stand above a more probable short one. Choose a word to see where the decoder looked
+when it wrote it.</p>
 </header>
 <main>
 {cards}
