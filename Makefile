@@ -6,7 +6,7 @@ VENV ?= .venv
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-install lint format train-emoji judge-emoji opencv-extra clean
+.PHONY: help demo test test-oracles test-install lint format train-emoji judge-emoji opencv-extra clean
 
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check
@@ -25,6 +25,7 @@ USABLE := import sys, venv, ensurepip; raise SystemExit(sys.version_info < (3, 1
 help:
 	@echo "make demo          caption eight pictures and write demo.html (installs into $(VENV): no torch, under 300 MB)"
 	@echo "make test          install the rest (PyTorch among it) and run every test"
+	@echo "make test-oracles  compare the search with others' in every case, of which make test takes a part"
 	@echo "make test-install  install as a newcomer would, in a fresh environment, and run the demo there"
 	@echo "make lint          ruff, mypy, pyright and the import contracts"
 	@echo "make train-emoji   fetch the pictures by npm and train the shipped bundle again"
@@ -35,6 +36,9 @@ demo: $(VENV)/.installed-demo
 
 test: $(VENV)/.installed-test
 	$(PY) -m pytest
+
+test-oracles: $(VENV)/.installed-test
+	$(PY) -m pytest -m "not gpu and not network" tests/search
 
 test-install: $(VENV)/.installed-test
 	$(PY) -m pytest -m network tests/packaging
@@ -53,7 +57,7 @@ train-emoji: $(VENV)/.installed-test
 	$(INSTALL) resvg-py
 	$(PY) examples/emoji/fetch.py data/emoji
 	$(VENV)/bin/cnnrnn train examples/emoji/emoji.toml
-	$(VENV)/bin/cnnrnn export runs/emoji/last.pt cnnrnn/bundles/emoji --weights fp16
+	$(VENV)/bin/cnnrnn export runs/emoji/last.pt cnnrnn/bundles/emoji --weights fp16 --replace
 
 judge-emoji: $(VENV)/.installed-test
 	$(INSTALL) resvg-py
@@ -82,10 +86,10 @@ $(PY):
 	"$$found" -m venv "$(VENV)"; \
 	"$(PY)" -m pip --disable-pip-version-check uninstall --quiet --yes setuptools 2>/dev/null
 
-$(VENV)/.installed-demo: pyproject.toml constraints.txt | $(PY)
+$(VENV)/.installed-demo: pyproject.toml constraints.txt constraints-demo.txt | $(PY)
 	@echo 'installing what running needs'
 	@$(DROP_BROKEN_OPENCV)
-	@$(INSTALL) --no-compile -e ".[cpu$(EXTRA)]"
+	@$(INSTALL) -c constraints-demo.txt --no-compile -e ".[cpu$(EXTRA)]"
 	@touch $@
 
 $(VENV)/.installed-test: pyproject.toml constraints.txt | $(PY)

@@ -38,7 +38,7 @@ from cnnrnn.runtime.backtrace import trace_back
 from cnnrnn.runtime.clock import Clock
 from cnnrnn.runtime.loop import SpecialTokens, decode
 from cnnrnn.runtime.ort_cpu import Graphs, OrtCpuBackend
-from cnnrnn.runtime.select import make_select, select_name, select_spec
+from cnnrnn.runtime.select import SelectKind, make_select, select_spec
 
 _log = logging.getLogger(__name__)
 
@@ -208,9 +208,9 @@ def _build(model: Any, tokenizer: Tokenizer, options: ExportOptions) -> _Parts:
     pair, files = _described(encoder, step, signature)
     selects: dict[str, GraphSpec] = {}
     for beams in range(1, options.search.max_beams + 1):
-        spec = select_spec(f"select/{select_name(beams)}.onnx", beams)
-        selects[select_name(beams)] = spec
-        files[spec.file] = make_select(beams, vocabulary=tokenizer.size)
+        kind = SelectKind(beams, vocabulary=tokenizer.size)
+        selects[kind.name] = select_spec(f"select/{kind.name}.onnx", kind)
+        files[selects[kind.name].file] = make_select(kind)
     files[TOKENIZER] = tokenizer.to_json().encode()
     return _Parts(_manifest(options, tokenizer, {PRECISION: pair}, selects), files)
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnnrnn.runtime.backend import Backend, Encoded, Stepped, Tensor, Tensors
+from cnnrnn.runtime.select import SelectKind
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -24,7 +25,7 @@ class Recording:
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
-        self.name, self.precision = backend.name, backend.precision
+        self.name, self.precision, self.vocabulary = backend.name, backend.precision, backend.vocabulary
         self.encoded: Arrays = {}
         self.steps: list[Arrays] = []
 
@@ -48,11 +49,11 @@ class Recording:
         self.steps.append(arrays)
         return stepped
 
-    def select(self, beams: int, inputs: Tensors) -> Tensors:
-        return self._backend.select(beams, inputs)
+    def select(self, kind: SelectKind, inputs: Tensors) -> Tensors:
+        return self._backend.select(kind, inputs)
 
-    def prepare(self, beams: int) -> None:
-        self._backend.prepare(beams)
+    def prepare(self, kind: SelectKind) -> None:
+        self._backend.prepare(kind)
 
     def from_host(self, array: NDArray[Any]) -> Tensor:
         return self._backend.from_host(array)

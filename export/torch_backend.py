@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from cnnrnn.core.manifest import ImageSpec
 from cnnrnn.export.signature import split_step
 from cnnrnn.runtime.backend import Backend, Encoded, Stepped, Tensor, Tensors
+from cnnrnn.runtime.select import SelectKind
 
 
 class TorchBackend:
@@ -36,6 +37,7 @@ class TorchBackend:
         self._mean = torch.tensor(image.mean).view(1, 3, 1, 1)
         self._std = torch.tensor(image.std).view(1, 3, 1, 1)
         self._searcher = searcher
+        self.vocabulary = searcher.vocabulary
 
     @torch.no_grad()
     def encode(self, images: NDArray[np.uint8]) -> Encoded:
@@ -52,15 +54,15 @@ class TorchBackend:
         own = {name: tensor[images, parents.long()] for name, tensor in state.items()}
         return Stepped(*split_step(self._model.step(tokens.long(), own, dict(memory))))
 
-    def select(self, beams: int, inputs: Tensors) -> Tensors:
+    def select(self, kind: SelectKind, inputs: Tensors) -> Tensors:
         given = {name: self._searcher.from_host(tensor.numpy()) for name, tensor in inputs.items()}
-        found = self._searcher.select(beams, given)
+        found = self._searcher.select(kind, given)
         return {
             name: torch.from_numpy(np.array(self._searcher.to_host(value))) for name, value in found.items()
         }
 
-    def prepare(self, beams: int) -> None:
-        self._searcher.prepare(beams)
+    def prepare(self, kind: SelectKind) -> None:
+        self._searcher.prepare(kind)
 
     def from_host(self, array: NDArray[Any]) -> Tensor:
         return torch.from_numpy(np.array(array))

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from cnnrnn.runtime.select import SelectKind
 
 # A tensor of the backend's own kind: an OrtValue, a device buffer, a torch tensor. The loop passes it on,
 # and it is valid for as long as the loop holds it.
@@ -43,10 +46,15 @@ class Backend(Protocol):
     """Runs the three graphs. Calls may come from several threads at once.
 
     Any method may raise `BackendError`; what `step` and `select` are given is never changed by them.
+
+    Attributes:
+        name, precision: what runs.
+        vocabulary: V, the logits of a beam.
     """
 
     name: str
     precision: str
+    vocabulary: int
 
     def encode(self, images: NDArray[np.uint8]) -> Encoded:
         """Run the encoder on ``images`` (B, H, W, 3) RGB."""
@@ -60,16 +68,16 @@ class Backend(Protocol):
         """Run one decoder step for ``tokens`` (B, K), each beam's state taken from its parent (B, K)."""
         ...
 
-    def select(self, beams: int, inputs: Tensors) -> Tensors:
-        """Run the select graph of this width; `cnnrnn.runtime.select.select_spec` lists names and shapes.
+    def select(self, kind: SelectKind, inputs: Tensors) -> Tensors:
+        """Run the select graph of this kind; `cnnrnn.runtime.select.select_spec` lists names and shapes.
 
         Raises:
             OptionsError, MissingDependencyError: there is no such graph and none can be made.
         """
         ...
 
-    def prepare(self, beams: int) -> None:
-        """Get what `select` of this width needs, so that an error comes before the encoder runs.
+    def prepare(self, kind: SelectKind) -> None:
+        """Get what `select` of this kind needs, so that an error comes before the encoder runs.
 
         Raises:
             OptionsError, MissingDependencyError: as `select`.

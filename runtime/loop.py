@@ -7,34 +7,18 @@ each step are kept where they are and copied together at the end.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cnnrnn.core.search import SearchOptions
+from cnnrnn.core.errors import BackendError
+from cnnrnn.core.search import SearchOptions, check_batch
 from cnnrnn.runtime.backend import Backend, Tensor, Tensors
 from cnnrnn.runtime.clock import Clock
-from cnnrnn.runtime.select import DEAD, EARLY_STOPPING_CODES, EMPTY
+from cnnrnn.runtime.search_inputs import SpecialTokens, start
+from cnnrnn.runtime.select import POOL, SelectKind
 
-_STATE = (
-    "scores",
-    "finished_scores",
-    "finished_logprobs",
-    "finished_beams",
-    "finished_steps",
-    "finished_tokens",
-    "done",
-    "step",
-)
-
-
-@dataclass(frozen=True)
-class SpecialTokens:
-    """The ids that the loop itself has to know: the token fed first and those that end a caption."""
-
-    start: int
-    end: tuple[int, ...]
+__all__ = ["History", "Latest", "Search", "SpecialTokens", "decode"]
 
 
 @dataclass(frozen=True)
@@ -45,10 +29,13 @@ class History:
         tokens, parents: (T, B, K) int32; the token that each live beam got at each step, and the beam of the
             step before that it was added to.
         scores: (T, B, K) float32; each live beam's log-probability after that step.
-        finished_scores, finished_logprobs: (B, K) float32, best first.
+        finished_scores, finished_logprobs: (B, K) float32, best first within each group of beams.
         finished_beams, finished_steps, finished_tokens: (B, K) int32: the beam the last token was added to,
             the number of tokens (0: an empty slot) and the last token.
+        done: (B) bool; False where the deadline came first.
+        faults: (B) int32: the step, from 1, in which an image's logits were not finite; 0 where they were.
         alignments: (T, B, K, P) float32, or None; row t belongs to the beams as they were before step t.
+        options: what was searched with.
     """
 
     tokens: NDArray[np.int32]
@@ -59,7 +46,23 @@ class History:
     finished_beams: NDArray[np.int32]
     finished_steps: NDArray[np.int32]
     finished_tokens: NDArray[np.int32]
+    done: NDArray[np.bool_]
+    faults: NDArray[np.int32]
     alignments: NDArray[np.float32] | None
+    options: SearchOptions
+
+
+@dataclass(frozen=True)
+class Latest:
+    """One step of a search: (B, K) each, as in `History`; the pool is that after the step."""
+
+    tokens: NDArray[np.int32]
+    parents: NDArray[np.int32]
+    scores: NDArray[np.float32]
+    finished_scores: NDArray[np.float32]
+    finished_beams: NDArray[np.int32]
+    finished_steps: NDArray[np.int32]
+    finished_tokens: NDArray[np.int32]
 
 
 def decode(
@@ -69,74 +72,103 @@ def decode(
 
     Args:
         options: checked already, by `cnnrnn.core.search.check`.
-        clock: gets the stages ``encoder``, ``step``, ``select`` and ``backtrace`` (the copy to the host).
+        clock: gets the stages ``encoder``, ``step``, ``select`` and ``backtrace`` (the copy to the host);
+            ``deadline_ms`` counts from its start.
 
     Raises:
         BackendError: a graph failed.
-        OptionsError, MissingDependencyError: there is no select graph of this width.
+        OptionsError: an option that was given for each image was given for another number of images.
+        OptionsError, MissingDependencyError: there is no select graph of this kind.
     """
-    backend.prepare(options.beams)
-    batch, beams = len(images), options.beams
-    with clock.stage("encoder"):
-        encoded = backend.encode(images)
-        state = backend.widen(encoded.state, beams)
-    with clock.stage("select"):
-        search, constants = _start(backend, batch, options, special)
-        tokens = backend.from_host(np.full((batch, beams), special.start, np.int32))
-        parents = backend.from_host(np.tile(np.arange(beams, dtype=np.int32), (batch, 1)))
-    trail: list[tuple[Tensor, Tensor, Tensor, Tensor | None]] = []
-    for _ in range(options.max_length):
-        with clock.stage("step"):
-            stepped = backend.step(tokens, parents, state, encoded.memory)
+    search = Search(backend, images, options, special, clock)
+    while search.advance():
+        pass
+    return search.history()
+
+
+class Search:
+    """A search that is taken step by step; the arguments are those of `decode`."""
+
+    def __init__(
+        self,
+        backend: Backend,
+        images: NDArray[np.uint8],
+        options: SearchOptions,
+        special: SpecialTokens,
+        clock: Clock,
+    ) -> None:
+        check_batch(options, len(images))
+        self._backend, self._options, self._clock = backend, options, clock
+        batch, beams = len(images), options.beams
+        self._kind = SelectKind.of(options, end_count=len(special.end), vocabulary=backend.vocabulary)
+        backend.prepare(self._kind)
+        with clock.stage("encoder"):
+            encoded = backend.encode(images)
+            self._memory, self._state = encoded.memory, backend.widen(encoded.state, beams)
         with clock.stage("select"):
-            found = backend.select(beams, {"logits": stepped.logits, **search, **constants})
-            search = {name: found[f"next_{name}"] for name in _STATE}
-            tokens, parents, state = found["tokens"], found["parents"], stepped.state
-            trail.append((tokens, parents, search["scores"], stepped.alignment))
-            if backend.to_host(found["all_done"])[0]:
-                break
-    with clock.stage("backtrace"):
-        return _collect(backend, trail, search)
+            state, constants = start(self._kind, batch, options, special, backend.vocabulary)
+            self._search = {name: backend.from_host(array) for name, array in state.items()}
+            self._constants = {name: backend.from_host(array) for name, array in constants.items()}
+            self._tokens = backend.from_host(np.full((batch, beams), special.start, np.int32))
+            self._parents = backend.from_host(np.tile(np.arange(beams, dtype=np.int32), (batch, 1)))
+        self._trail: list[tuple[Tensor, Tensor, Tensor, Tensor | None]] = []
 
+    def advance(self) -> bool:
+        """Take one step; False when it was the last: all images are done, or the deadline has passed."""
+        backend, clock = self._backend, self._clock
+        with clock.stage("step"):
+            stepped = backend.step(self._tokens, self._parents, self._state, self._memory)
+        with clock.stage("select"):
+            inputs = {"logits": stepped.logits, **self._search, **self._constants}
+            if self._kind.coverage:
+                inputs |= self._coverage(stepped.alignment)
+            found = backend.select(self._kind, inputs)
+            self._search = {
+                name[len("next_") :]: tensor for name, tensor in found.items() if name.startswith("next_")
+            }
+            self._tokens, self._parents, self._state = found["tokens"], found["parents"], stepped.state
+            self._trail.append((self._tokens, self._parents, self._search["scores"], stepped.alignment))
+            done = bool(backend.to_host(found["all_done"])[0])
+        deadline = self._options.deadline_ms
+        late = deadline is not None and clock.total_ms >= deadline
+        return not (done or late or len(self._trail) >= self._options.longest)
 
-def _start(
-    backend: Backend, batch: int, options: SearchOptions, special: SpecialTokens
-) -> tuple[Tensors, Tensors]:
-    """The search's state before the first step, and the inputs that stay the same."""
-    shape = (batch, options.beams)
-    scores = np.full(shape, DEAD, np.float32)
-    scores[:, 0] = 0.0
-    # Greedy search ends with its first end token, as Transformers' does, whatever early_stopping says.
-    stopping = True if options.beams == 1 else options.early_stopping
-    state: dict[str, NDArray[Any]] = {
-        "scores": scores,
-        "finished_scores": np.full(shape, EMPTY, np.float32),
-        "finished_logprobs": np.zeros(shape, np.float32),
-        "finished_beams": np.zeros(shape, np.int32),
-        "finished_steps": np.zeros(shape, np.int32),
-        "finished_tokens": np.zeros(shape, np.int32),
-        "done": np.zeros(batch, np.int32),
-        "step": np.zeros(1, np.int32),
-    }
-    constants: dict[str, NDArray[Any]] = {
-        "max_length": np.full(batch, options.max_length, np.int32),
-        "min_length": np.full(1, options.min_length, np.int32),
-        "length_penalty": np.full(1, options.length_penalty, np.float32),
-        "early_stopping": np.full(1, EARLY_STOPPING_CODES[stopping], np.int32),
-        "end_tokens": np.asarray(special.end, np.int32),
-    }
-    return (
-        {name: backend.from_host(array) for name, array in state.items()},
-        {name: backend.from_host(array) for name, array in constants.items()},
-    )
+    def latest(self) -> Latest:
+        """What the last step did, copied to the host."""
+        tokens, parents, scores, _ = self._trail[-1]
+        names = ("finished_scores", "finished_beams", "finished_steps", "finished_tokens")
+        host = self._backend.to_host
+        return Latest(
+            host(tokens), host(parents), host(scores), *(host(self._search[name]) for name in names)
+        )
 
+    def history(self) -> History:
+        """All that the steps so far left behind, copied to the host."""
+        backend = self._backend
+        with self._clock.stage("backtrace"):
+            tokens, parents, scores = (
+                np.stack([backend.to_host(entry[index]) for entry in self._trail]) for index in range(3)
+            )
+            aligned = [backend.to_host(entry[3]) for entry in self._trail if entry[3] is not None]
+            pool = {name: backend.to_host(self._search[name]) for name in POOL}
+            return History(
+                tokens,
+                parents,
+                scores,
+                **pool,
+                done=backend.to_host(self._search["done"]) > 0,
+                faults=backend.to_host(self._search["faults"]),
+                alignments=np.stack(aligned) if aligned else None,
+                options=self._options,
+            )
 
-def _collect(
-    backend: Backend, trail: list[tuple[Tensor, Tensor, Tensor, Tensor | None]], search: Tensors
-) -> History:
-    tokens, parents, scores = (
-        np.stack([backend.to_host(entry[index]) for entry in trail]) for index in range(3)
-    )
-    aligned = [backend.to_host(entry[3]) for entry in trail if entry[3] is not None]
-    pool = {name: backend.to_host(search[name]) for name in _STATE if name.startswith("finished_")}
-    return History(tokens, parents, scores, **pool, alignments=np.stack(aligned) if aligned else None)
+    def _coverage(self, alignment: Tensor | None) -> Tensors:
+        """This step's alignment and, in the first step, a coverage of nothing in its shape."""
+        if alignment is None:
+            raise BackendError(
+                f"coverage_penalty needs an alignment, and the decoder of {self._backend.name} gives none"
+            )
+        if self._trail:
+            return {"alignment": alignment}
+        nothing = np.zeros_like(self._backend.to_host(alignment))
+        return {"alignment": alignment, "coverage": self._backend.from_host(nothing)}

@@ -2,37 +2,44 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cnnrnn.core.bundle import Bundle
-from cnnrnn.core.errors import BackendError, ClosedError, ImageError, OptionsError
+from cnnrnn.core.errors import ClosedError, ImageError, NotFiniteError, OptionsError
 from cnnrnn.core.manifest import Manifest
-from cnnrnn.core.search import EarlyStopping, SearchOptions, options_for
+from cnnrnn.core.phrases import Phrases
+from cnnrnn.core.search import SearchOptions, SearchSettings, check_batch, options_for
 from cnnrnn.core.tokenizer import Tokenizer
 from cnnrnn.runtime.backend import Backend
 from cnnrnn.runtime.backtrace import Path as TokenPath
 from cnnrnn.runtime.backtrace import trace_back
 from cnnrnn.runtime.clock import Clock
 from cnnrnn.runtime.image import Color, ImageSource, check_color, fit, read_image
-from cnnrnn.runtime.loop import SpecialTokens, decode
+from cnnrnn.runtime.loop import History, Search, SpecialTokens, decode
 from cnnrnn.runtime.ort_cpu import NAME as ORT_CPU
 from cnnrnn.runtime.ort_cpu import Graphs, OrtCpuBackend
-from cnnrnn.runtime.result import Hypothesis, Result
+from cnnrnn.runtime.result import Hypothesis, Result, Stopped
+from cnnrnn.runtime.select import SelectKind
+from cnnrnn.runtime.stream import Stream
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 # Only these two types mean several pictures: bytes are a sequence too. A list is invariant, hence Any.
 _Pictures = list[Any] | tuple[ImageSource, ...]
+
+# What stands in the place of a picture's answer with errors="return".
+Failure: TypeAlias = ImageError | NotFiniteError
 
 BACKENDS = (ORT_CPU,)
 
@@ -87,15 +94,9 @@ class _Prepared:
     stages_ms: dict[str, float]
 
 
-class _CallOptions(TypedDict, total=False):
+class CallOptions(SearchSettings, total=False):
     """What a call of a model may be given beside the pictures; see `Model.__call__`."""
 
-    beams: int | None
-    max_length: int | None
-    min_length: int | None
-    length_penalty: float | None
-    early_stopping: EarlyStopping | None
-    n_best: int | None
     color: Color
 
 
@@ -115,51 +116,40 @@ class Model:
 
     @overload
     def __call__(
-        self, images: ImageSource, *, errors: Literal["raise"] = ..., **options: Unpack[_CallOptions]
+        self, images: ImageSource, *, errors: Literal["raise"] = ..., **options: Unpack[CallOptions]
     ) -> Result: ...
 
     @overload
     def __call__(
-        self, images: ImageSource, *, errors: Literal["return"], **options: Unpack[_CallOptions]
-    ) -> Result | ImageError: ...
+        self, images: ImageSource, *, errors: Literal["return"], **options: Unpack[CallOptions]
+    ) -> Result | Failure: ...
 
     @overload
     def __call__(
-        self,
-        images: _Pictures,
-        *,
-        errors: Literal["raise"] = ...,
-        **options: Unpack[_CallOptions],
+        self, images: _Pictures, *, errors: Literal["raise"] = ..., **options: Unpack[CallOptions]
     ) -> list[Result]: ...
 
     @overload
     def __call__(
-        self, images: _Pictures, *, errors: Literal["return"], **options: Unpack[_CallOptions]
-    ) -> list[Result | ImageError]: ...
+        self, images: _Pictures, *, errors: Literal["return"], **options: Unpack[CallOptions]
+    ) -> list[Result | Failure]: ...
 
     def __call__(
         self,
         images: ImageSource | _Pictures,
         *,
-        beams: int | None = None,
-        max_length: int | None = None,
-        min_length: int | None = None,
-        length_penalty: float | None = None,
-        early_stopping: EarlyStopping | None = None,
-        n_best: int | None = None,
-        color: Color = "bgr",
         errors: Literal["raise", "return"] = "raise",
-    ) -> Result | ImageError | list[Result] | list[Result | ImageError]:
+        **options: Unpack[CallOptions],
+    ) -> Result | Failure | Sequence[Result | Failure]:
         """Caption one picture, or a list of pictures of any sizes.
 
         Args:
             images: see `cnnrnn.runtime.image.read_image` for what a picture may be.
-            beams, max_length, min_length, length_penalty, early_stopping, n_best: see
-                `cnnrnn.core.search.SearchOptions`; the bundle's defaults where None, every finished
-                hypothesis for ``n_best``.
-            color: the order of channels of pictures given as arrays.
-            errors: ``"raise"``, or ``"return"`` to get an `ImageError` in the place of a picture that
-                cannot be read, and answers for the others.
+            errors: ``"raise"``, or ``"return"`` to get the error in the place of a picture that cannot be
+                read, or whose logits are not finite, and answers for the others.
+            options: ``color``, the order of channels of pictures given as arrays (``"bgr"`` by default), and
+                those of the search: `cnnrnn.core.search.SearchOptions` says what each means. What is not
+                given, or None, is the bundle's default; ``n_best`` then is every hypothesis.
 
         Returns:
             A `Result`, or a list of them in the order of the pictures. Pictures of a list are decoded
@@ -167,35 +157,62 @@ class Model:
 
         Raises:
             ImageError: a picture cannot be read; nothing has been decoded then.
-            OptionsError: an option is out of its limits, or the list is empty; known before any work.
+            NotFiniteError: a picture's logits are NaN or infinite.
+            OptionsError: an option is out of its limits, two contradict each other, or the list is empty;
+                known before any work.
             ClosedError: the model is closed.
             BackendError: a graph failed.
         """
-        backend = self._open_backend()
-        options = options_for(
-            self.manifest,
-            beams=beams,
-            max_length=max_length,
-            min_length=min_length,
-            length_penalty=length_penalty,
-            early_stopping=early_stopping,
-            n_best=n_best,
-        )
-        check_color(color)
+        clock = Clock()
+        backend, search, color = self._ready(options)
         if errors not in ("raise", "return"):
             raise OptionsError(f"errors={errors!r} is unknown; give 'raise' or 'return'")
-        backend.prepare(options.beams)
-        if isinstance(images, (list, tuple)):
-            if not images:
-                raise OptionsError("images is an empty list; give one picture or more")
-            return self._many(backend, images, options, color, raises=errors == "raise")
-        try:
-            prepared = self._prepare(images, color)
-        except ImageError as error:
-            if errors == "raise":
-                raise
-            return error
-        return self._decode(backend, [prepared], options)[0]
+        several = isinstance(images, (list, tuple))
+        if several and not images:
+            raise OptionsError("images is an empty list; give one picture or more")
+        sources: Sequence[ImageSource] = images if isinstance(images, (list, tuple)) else (images,)
+        check_batch(search, len(sources))
+        answers = self._answers(backend, sources, search, color, clock, raises=errors == "raise")
+        return answers if several else answers[0]
+
+    def stream(self, image: ImageSource, **options: Unpack[CallOptions]) -> Stream:
+        """Caption one picture, and give its tokens as soon as they are settled.
+
+        A token is settled when every hypothesis that can still win has it: the live ones and the best of the
+        finished. It is never taken back, whatever the beam width.
+
+        Args:
+            image, options: as in a call of the model.
+
+        Returns:
+            An iterator of `Settled` pieces, whose texts together are the answer's; after the last one its
+            ``result`` is the `Result`. Steps are taken as pieces are asked for.
+
+        Raises:
+            As a call of the model; `NotFiniteError` and other errors of the backend come from the iterator.
+        """
+        clock = Clock()
+        backend, search, color = self._ready(options)
+        check_batch(search, 1)
+        picture = self._prepare(image, color)
+
+        def result(history: History, stages: Clock) -> Result:
+            answer = self._result(backend, picture, history, 0, stages, "the picture")
+            if isinstance(answer, NotFiniteError):
+                raise answer
+            return answer
+
+        stages = Clock()
+        steps = Search(backend, picture.pixels[None], _remaining(search, clock), self._special, stages)
+        return Stream(steps, self.tokenizer, lambda history: result(history, stages))
+
+    def phrases(self, texts: Iterable[str]) -> Phrases:
+        """The option ``phrases`` of these texts, as the model's tokenizer spells them; keep it.
+
+        Raises:
+            OptionsError: there is none, or one cannot be spelt.
+        """
+        return Phrases.of_texts(texts, self.tokenizer)
 
     def close(self) -> None:
         """Free the graphs. Calls that are running end well; closing twice does nothing."""
@@ -218,30 +235,53 @@ class Model:
             raise ClosedError(f"the model {self.manifest.name!r} is closed; load it again")
         return backend
 
-    def _many(
+    def _ready(self, options: CallOptions) -> tuple[Backend, SearchOptions, Color]:
+        """Everything that can be refused before the first picture is read."""
+        backend = self._open_backend()
+        settings: dict[str, Any] = dict(options)
+        color: Color = settings.pop("color", "bgr")
+        search = options_for(self.manifest, **settings)
+        check_color(color)
+        vocabulary = self.manifest.vocabulary
+        backend.prepare(SelectKind.of(search, end_count=len(vocabulary.end), vocabulary=vocabulary.size))
+        return backend, search, color
+
+    def _answers(
         self,
         backend: Backend,
-        images: Sequence[ImageSource],
+        sources: Sequence[ImageSource],
         options: SearchOptions,
         color: Color,
+        clock: Clock,
         *,
         raises: bool,
-    ) -> list[Result | ImageError]:
+    ) -> list[Result | Failure]:
         """All pictures are read before the first is captioned: an error that is raised costs no work."""
-        answers: dict[int, Result | ImageError] = {}
+        answers: dict[int, Result | Failure] = {}
         ready: list[tuple[int, _Prepared]] = []
-        for index, source in enumerate(images):
+        for index, source in enumerate(sources):
             try:
                 ready.append((index, self._prepare(source, color)))
             except ImageError as error:
-                answers[index] = ImageError(f"picture {index} of {len(images)}: {error}")
+                if len(sources) > 1:
+                    error = ImageError(f"picture {index} of {len(sources)}: {error}")
                 if raises:
-                    raise answers[index] from error  # type: ignore[misc]
+                    raise error from None
+                answers[index] = error
         for first in range(0, len(ready), MAX_BATCH):
             part = ready[first : first + MAX_BATCH]
-            results = self._decode(backend, [picture for _, picture in part], options)
-            answers.update((index, result) for (index, _), result in zip(part, results, strict=True))
-        return [answers[index] for index in range(len(images))]
+            indices = [index for index, _ in part]
+            chosen = _remaining(options.of_images(indices), clock)
+            stages = Clock()
+            pixels = np.stack([picture.pixels for _, picture in part])
+            history = decode(backend, pixels, chosen, self._special, stages)
+            for row, (index, picture) in enumerate(part):
+                what = f"picture {index} of {len(sources)}" if len(sources) > 1 else "the picture"
+                answers[index] = self._result(backend, picture, history, row, stages, what)
+            broken = [answer for answer in map(answers.get, indices) if isinstance(answer, NotFiniteError)]
+            if raises and broken:
+                raise broken[0]
+        return [answers[index] for index in range(len(sources))]
 
     def _prepare(self, source: ImageSource, color: Color) -> _Prepared:
         clock = Clock()
@@ -252,33 +292,28 @@ class Model:
         name = os.fspath(source) if isinstance(source, (str, os.PathLike)) else None
         return _Prepared(pixels, name, clock.stages_ms)
 
-    def _decode(self, backend: Backend, pictures: list[_Prepared], options: SearchOptions) -> list[Result]:
-        """Caption one batch."""
-        clock = Clock()
-        pixels = np.stack([picture.pixels for picture in pictures])
-        history = decode(backend, pixels, options, self._special, clock)
+    def _result(
+        self, backend: Backend, picture: _Prepared, history: History, row: int, clock: Clock, what: str
+    ) -> Result | NotFiniteError:
+        """The answer for one picture of a batch that has been searched."""
+        if history.faults[row]:
+            return NotFiniteError(
+                f"{what} got no caption: the decoder's logits are not finite in step {history.faults[row]}, "
+                f"in {backend.name} {backend.precision}; try precision='fp32'"
+            )
         with clock.stage("backtrace"):
-            answers = [
-                tuple(self._hypothesis(path) for path in trace_back(history, index, options.n_best))
-                for index in range(len(pictures))
-            ]
-        if not all(answers):
-            raise BackendError(
-                f"picture {answers.index(())} of a batch of {len(pictures)} got no caption: the decoder's "
-                f"logits are not finite in {backend.name} {backend.precision}; try precision='fp32'"
-            )
-        return [
-            Result(
-                hypotheses=hypotheses,
-                image=picture.name,
-                alignment_grid=self.manifest.alignment_grid,
-                timings_ms=_timings(picture, clock),
-                backend=backend.name,
-                precision=backend.precision,
-                steps=len(history.tokens),
-            )
-            for picture, hypotheses in zip(pictures, answers, strict=True)
-        ]
+            paths = trace_back(history, row, history.options.n_best)
+            hypotheses = tuple(self._hypothesis(path) for path in paths)
+        return Result(
+            hypotheses=hypotheses,
+            image=picture.name,
+            alignment_grid=self.manifest.alignment_grid,
+            timings_ms=_timings(picture, clock),
+            backend=backend.name,
+            precision=backend.precision,
+            steps=len(history.tokens),
+            stopped=_stopped(history, row, hypotheses[0]),
+        )
 
     def _hypothesis(self, path: TokenPath) -> Hypothesis:
         tokens = tuple(path.tokens.tolist())
@@ -288,10 +323,25 @@ class Model:
             words=tuple(self.tokenizer.tokens(tokens)),
             logprob=path.logprob,
             score=path.score,
-            finished=tokens[-1] in self._special.end,
+            finished=bool(tokens) and tokens[-1] in self._special.end,
             token_logprobs=tuple(path.token_logprobs.tolist()),
             alignment=path.alignment,
         )
+
+
+def _stopped(history: History, row: int, best: Hypothesis) -> Stopped:
+    if not history.done[row]:
+        return "deadline"
+    if best.finished:
+        return "finished"
+    return "max_length" if history.finished_steps[row].any() else "no_token"
+
+
+def _remaining(options: SearchOptions, clock: Clock) -> SearchOptions:
+    """The options with what is left of the deadline; ``clock`` was started with the call."""
+    if options.deadline_ms is None:
+        return options
+    return dataclasses.replace(options, deadline_ms=options.deadline_ms - clock.total_ms)
 
 
 def _timings(picture: _Prepared, clock: Clock) -> dict[str, float]:

@@ -5,6 +5,7 @@ The ``onnx`` package is imported when a graph is made, and only then.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ IR_VERSION = 8
 # onnx.TensorProto's codes of the two types that graphs here cast to.
 FLOAT32 = 1
 INT32 = 6
+INT64 = 7
 
 
 class GraphWriter:
@@ -57,9 +59,37 @@ class GraphWriter:
             self._constants[key] = (f"constant_{len(self._constants)}", array)
         return self._constants[key][0]
 
-    def model(self, name: str, inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...]) -> bytes:
-        """The finished graph, checked by ``onnx.checker`` with full shape inference, serialised."""
+    def slice(self, tensor: str, axis: int, start: int, end: int) -> str:
+        """``tensor[start:end]`` along one axis; ``end`` may be negative."""
+        bounds = (self.constant([value], "int64") for value in (start, end, axis))
+        return self.op("Slice", tensor, *bounds)
+
+    def unsqueeze(self, tensor: str, *axes: int) -> str:
+        return self.op("Unsqueeze", tensor, self.constant(axes, "int64"))
+
+    def squeeze(self, tensor: str, *axes: int) -> str:
+        return self.op("Squeeze", tensor, self.constant(axes, "int64"))
+
+    def top(self, tensor: str, count: int, *, axis: int, largest: int = 1) -> tuple[str, str]:
+        """The ``count`` largest values along an axis, in order, and their int64 places; of ties the first."""
+        size = self.constant([count], "int64")
+        values, places = self.ops("TopK", tensor, size, names=(None, None), axis=axis, largest=largest)
+        return values, places
+
+    def model(
+        self,
+        name: str,
+        inputs: tuple[TensorSpec, ...],
+        outputs: tuple[TensorSpec, ...],
+        made: Mapping[str, str] | None = None,
+    ) -> bytes:
+        """The finished graph, checked by ``onnx.checker`` with full shape inference, serialised.
+
+        Args:
+            made: by output, the tensor that it is; an output that is not in it is a tensor of its own name.
+        """
         helper, numpy_helper = self._onnx.helper, self._onnx.numpy_helper
+        self._bind(made or {}, {spec.name for spec in inputs})
         graph = helper.make_graph(
             self._nodes,
             name,
@@ -75,6 +105,18 @@ class GraphWriter:
         )
         self._onnx.checker.check_model(model, full_check=True)
         return bytes(model.SerializeToString())
+
+    def _bind(self, made: Mapping[str, str], inputs: set[str]) -> None:
+        """Give tensors the names of the outputs that they are; one that has a name gets a copy."""
+        renamed: dict[str, str] = {}
+        for output, tensor in made.items():
+            if tensor in inputs or tensor in renamed:
+                self.op("Identity", tensor, name=output)
+            else:
+                renamed[tensor] = output
+        for node in self._nodes:
+            for names in (node.input, node.output):
+                names[:] = [renamed.get(entry, entry) for entry in names]
 
     def _value(self, spec: TensorSpec) -> Any:
         helper = self._onnx.helper

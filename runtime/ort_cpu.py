@@ -25,7 +25,7 @@ from cnnrnn.core.extras import require
 from cnnrnn.core.manifest import GraphSpec, Manifest
 from cnnrnn.runtime.backend import Encoded, Stepped, Tensor, Tensors
 from cnnrnn.runtime.graph_check import check_contract, check_tensors
-from cnnrnn.runtime.select import make_select, select_name, select_spec
+from cnnrnn.runtime.select import SelectKind, make_select, select_spec
 from cnnrnn.runtime.threads import physical_cores
 
 NAME = "ort-cpu"
@@ -73,6 +73,7 @@ class OrtCpuBackend:
                 f"threads={threads!r}; give an integer from 1, or none at all for the physical cores"
             )
         self.precision = graphs.precision
+        self.vocabulary = graphs.manifest.vocabulary.size
         self.threads = threads or physical_cores()
         self._ort = require("onnxruntime", "cpu")
         self._graphs = graphs
@@ -85,7 +86,7 @@ class OrtCpuBackend:
         self._step = self._session(self._step_spec, graphs.read(self._step_spec.file), self.threads)
         self._step_outputs = [tensor.name for tensor in self._step_spec.outputs]
         self._step_inputs = {tensor.name for tensor in self._step_spec.inputs}
-        self._selects: dict[int, tuple[Any, list[str]]] = {}
+        self._selects: dict[SelectKind, tuple[Any, list[str]]] = {}
         self._lock = threading.Lock()
         self._closed = False
 
@@ -111,12 +112,12 @@ class OrtCpuBackend:
         found = self._run(self._step, self._step_spec.file, self._step_outputs, feeds)
         return Stepped(found["logits"], _with_prefix(found, "next_state_"), found.get("alignment"))
 
-    def select(self, beams: int, inputs: Tensors) -> Tensors:
-        session, names = self._select(beams)
-        return self._run(session, f"select {select_name(beams)}", names, inputs)
+    def select(self, kind: SelectKind, inputs: Tensors) -> Tensors:
+        session, names = self._select(kind)
+        return self._run(session, f"select {kind.name}", names, inputs)
 
-    def prepare(self, beams: int) -> None:
-        self._select(beams)
+    def prepare(self, kind: SelectKind) -> None:
+        self._select(kind)
 
     def from_host(self, array: NDArray[Any]) -> Tensor:
         return self._ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array))
@@ -131,17 +132,17 @@ class OrtCpuBackend:
             self._encoder = self._step = None
             self._selects = {}
 
-    def _select(self, beams: int) -> tuple[Any, list[str]]:
+    def _select(self, kind: SelectKind) -> tuple[Any, list[str]]:
         with self._lock:
             if self._closed:
                 raise ClosedError("the backend is closed; load the bundle again")
-            if beams not in self._selects:
-                spec, data = _select_graph(self._graphs, beams)
-                self._selects[beams] = (
+            if kind not in self._selects:
+                spec, data = _select_graph(self._graphs, kind)
+                self._selects[kind] = (
                     self._session(spec, data, 1),
                     [tensor.name for tensor in spec.outputs],
                 )
-            return self._selects[beams]
+            return self._selects[kind]
 
     def _session(self, spec: GraphSpec, data: bytes, threads: int) -> Any:
         options = self._ort.SessionOptions()
@@ -168,29 +169,27 @@ class OrtCpuBackend:
             raise BackendError(f"ONNX Runtime failed in {what}: {error}") from error
 
 
-def _select_graph(graphs: Graphs, beams: int) -> tuple[GraphSpec, bytes]:
-    """The bundle's select graph of this width, or a new one where the bundle carries none."""
+def _select_graph(graphs: Graphs, kind: SelectKind) -> tuple[GraphSpec, bytes]:
+    """The bundle's select graph of this kind, or a new one where the bundle carries none."""
     manifest = graphs.manifest
-    name = select_name(beams)
-    end_count = len(manifest.vocabulary.end)
-    wanted = select_spec(f"select/{name}.onnx", beams, end_count=end_count)
-    carried = manifest.select.get(name)
+    wanted = select_spec(f"select/{kind.name}.onnx", kind)
+    carried = manifest.select.get(kind.name)
     if carried is not None:
         if (carried.inputs, carried.outputs) != (wanted.inputs, wanted.outputs):
             raise BundleError(
-                f"{carried.file}: its tensors in the manifest are not those of {name} in this version"
+                f"{carried.file}: its tensors in the manifest are not those of {kind.name} in this version"
             )
         return carried, graphs.read(carried.file)
     try:
-        data = make_select(beams, end_count=end_count, vocabulary=manifest.vocabulary.size)
+        data = make_select(kind)
     except MissingDependencyError as error:
         raise MissingDependencyError(
-            f"bundle {manifest.name!r} carries no select graph for beams={beams} (it has "
+            f"bundle {manifest.name!r} carries no select graph {kind.name} (it has "
             f"{', '.join(sorted(manifest.select)) or 'none'}), and making one needs onnx: "
-            "pip install 'cnnrnn[export]', or ask for one of those widths",
+            "pip install 'cnnrnn[export]', or ask for one of those",
             name="onnx",
         ) from error
-    _log.debug("made the select graph %s: %d bytes", name, len(data))
+    _log.debug("made the select graph %s: %d bytes", kind.name, len(data))
     return wanted, data
 
 

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+Stopped: TypeAlias = Literal["finished", "max_length", "deadline", "no_token"]
+
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """One caption that the search finished.
+    """One caption that the search finished, or the best prefix of one where it finished none.
 
     Attributes:
         text: the caption.
         tokens: L token ids, without the start token; the last one is an end token if `finished`.
         words: the L tokens as the vocabulary spells them.
         logprob: the tokens' log-probabilities, summed (natural logarithm).
-        score: ``logprob / L**length_penalty``, what hypotheses are ranked by.
-        finished: False where the caption was cut off at ``max_length``.
+        score: what hypotheses are ranked by: ``logprob`` over the length penalty, ``L**length_penalty`` for
+            one, and the coverage penalty where there is one.
+        finished: False where the caption was cut off: at ``max_length``, by the deadline, or because no
+            token was allowed.
         token_logprobs: each token's log-probability, L of them.
         alignment: (L, P) float32, where the decoder looked when it chose each token, each row's sum 1 where
             the attention is a softmax; None where the model has no attention.
@@ -33,6 +37,9 @@ class Hypothesis:
     finished: bool
     token_logprobs: tuple[float, ...]
     alignment: NDArray[np.float32] | None
+
+    def __repr__(self) -> str:
+        return f"Hypothesis({self.text!r}, score={self.score:.4g}, {len(self.tokens)} tokens)"
 
     def to_dict(self) -> dict[str, Any]:
         """The hypothesis as the command line's ``--json`` prints it."""
@@ -58,6 +65,9 @@ class Result:
             ``backtrace`` and ``total``, which are those of the batch that it was a part of.
         backend, precision: what ran.
         steps: decoder steps that its batch took.
+        stopped: why the search was over: ``"finished"``, the best hypothesis ended by itself;
+            ``"max_length"``, it was cut off there; ``"deadline"``, the best so far is given, finished or
+            not; ``"no_token"``, nothing was finished and no token was allowed after this prefix.
     """
 
     hypotheses: tuple[Hypothesis, ...]
@@ -67,6 +77,11 @@ class Result:
     backend: str
     precision: str
     steps: int
+    stopped: Stopped = "finished"
+
+    def __repr__(self) -> str:
+        count = len(self.hypotheses)
+        return f"Result({self.text!r}, score={self.score:.4g}, {count} hypotheses, image={self.image!r})"
 
     @property
     def best(self) -> Hypothesis:
@@ -105,6 +120,7 @@ class Result:
             "score": self.score,
             "tokens": list(self.tokens),
             "hypotheses": [hypothesis.to_dict() for hypothesis in self.hypotheses],
+            "stopped": self.stopped,
             "timings_ms": {name: round(value, 3) for name, value in self.timings_ms.items()},
             "backend": self.backend,
             "precision": self.precision,

@@ -32,7 +32,7 @@ def colour_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
         TensorSpec,
         VocabularySpec,
     )
-    from cnnrnn.runtime.select import make_select, select_name, select_spec
+    from cnnrnn.runtime.select import SelectKind, make_select, select_spec
 
     count, places = len(WORDS), GRID[0] * GRID[1]
     encoder = GraphSpec(
@@ -54,7 +54,8 @@ def colour_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
             TensorSpec("alignment", "float32", ("B", "K", places)),
         ),
     )
-    selects = {beams: select_spec(f"select/{select_name(beams)}.onnx", beams) for beams in (1, 5)}
+    kinds = [SelectKind(beams, vocabulary=count) for beams in (1, 5)]
+    selects = {kind: select_spec(f"select/{kind.name}.onnx", kind) for kind in kinds}
     manifest = Manifest(
         name="colours",
         summary="Names the colour of a picture.",
@@ -63,14 +64,14 @@ def colour_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
         vocabulary=VocabularySpec(count, 0, 1, (2,), 3),
         search=SearchDefaults(beams=5, max_beams=5, max_length=8),
         precisions={"fp32": {"encoder": encoder, "step": step}},
-        select={select_name(beams): spec for beams, spec in selects.items()},
+        select={kind.name: spec for kind, spec in selects.items()},
         alignment_grid=GRID,
     )
     files = {
         "tokenizer.json": _tokenizer(),
         encoder.file: _encoder_graph(encoder),
         step.file: _step_graph(step),
-        **{spec.file: make_select(beams, vocabulary=count) for beams, spec in selects.items()},
+        **{spec.file: make_select(kind) for kind, spec in selects.items()},
     }
     return write_bundle(tmp_path_factory.mktemp("bundles") / "colours", manifest, files).folder
 

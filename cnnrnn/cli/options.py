@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-SEARCH_KEYS = ("beams", "max_length", "min_length", "length_penalty", "early_stopping", "n_best")
+from cnnrnn.core.errors import OptionsError
+from cnnrnn.core.search import SearchSettings
+
+if TYPE_CHECKING:
+    from cnnrnn.runtime.model import Model
+
+# Of the search's options, those that are given as they are; a prefix and phrases need the tokenizer.
+_SEARCH_KEYS = tuple(name for name in SearchSettings.__annotations__ if name not in ("prefix", "phrases"))
 
 
 def add_bundle(parser: argparse.ArgumentParser) -> None:
@@ -26,11 +34,32 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
 
 
 def add_search(parser: argparse.ArgumentParser) -> None:
-    """The search's options; what is not given is the bundle's default."""
-    group = parser.add_argument_group("search (what is not given is the bundle's default)")
-    group.add_argument("--beams", type=int, metavar="K", help="beam width; 1 is greedy")
-    group.add_argument("--max-length", type=int, metavar="T", help="most tokens in an answer")
-    group.add_argument("--min-length", type=int, metavar="T", help="least tokens in an answer")
+    """The search's options, named as in Transformers where that has them."""
+    _add_length(parser.add_argument_group("search (what is not given is the bundle's default)"))
+    _add_constraints(parser.add_argument_group("what an answer may be"))
+    _add_sampling(parser.add_argument_group("groups and sampling"))
+
+
+def search_options(arguments: argparse.Namespace, model: Model) -> dict[str, Any]:
+    """The search options that were given, as the keywords of a model's call.
+
+    Raises:
+        OptionsError: the file of phrases cannot be read, or the model cannot spell one.
+    """
+    given = {key: getattr(arguments, key) for key in _SEARCH_KEYS}
+    given["prefix"] = None if arguments.prefix is None else tuple(model.tokenizer.encode(arguments.prefix))
+    given["phrases"] = None if arguments.phrases is None else model.phrases(_lines(arguments.phrases))
+    return {key: value for key, value in given.items() if value is not None}
+
+
+def _add_length(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--beams", "--num-beams", type=int, metavar="K", help="beam width; 1 is greedy")
+    group.add_argument(
+        "--max-length", "--max-new-tokens", type=int, metavar="T", help="most tokens in an answer"
+    )
+    group.add_argument(
+        "--min-length", "--min-new-tokens", type=int, metavar="T", help="least tokens in an answer"
+    )
     group.add_argument(
         "--length-penalty",
         type=float,
@@ -38,18 +67,110 @@ def add_search(parser: argparse.ArgumentParser) -> None:
         help="score = log-probability / length**P; above 0 likes long",
     )
     group.add_argument(
+        "--length-penalty-type",
+        choices=("length", "gnmt"),
+        help="divide by length**P, or by GNMT's ((5 + length) / 6)**P",
+    )
+    group.add_argument(
+        "--coverage-penalty",
+        type=float,
+        metavar="B",
+        help="GNMT's beta: every part of the picture wants a look",
+    )
+    group.add_argument(
         "--early-stopping",
         type=_early_stopping,
         metavar="{true,false,never}",
         help="when to stop once K answers are finished: at once, when no better one is likely, or possible",
     )
-    group.add_argument("--n-best", type=int, metavar="N", help="hypotheses to list (default: the beam width)")
+    group.add_argument(
+        "--n-best",
+        "--num-return-sequences",
+        type=int,
+        metavar="N",
+        help="hypotheses to list (default: the beam width)",
+    )
+    group.add_argument(
+        "--deadline-ms", type=float, metavar="MS", help="give the best found so far after this time"
+    )
 
 
-def search_options(arguments: argparse.Namespace) -> dict[str, Any]:
-    """The search options that were given, as the keywords of a model's call."""
-    given = {key: getattr(arguments, key) for key in SEARCH_KEYS}
-    return {key: value for key, value in given.items() if value is not None}
+def _add_constraints(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--prefix", metavar="TEXT", help="what every answer starts with")
+    group.add_argument(
+        "--phrases", type=Path, metavar="FILE", help="the only answers there may be, one a line"
+    )
+    group.add_argument(
+        "--repetition-penalty",
+        type=float,
+        metavar="P",
+        help="above 1, tokens that came before are less likely",
+    )
+    group.add_argument(
+        "--no-repeat-ngram-size", type=int, metavar="N", help="no N tokens in a row come twice, N from 1 to 4"
+    )
+    group.add_argument("--suppress-tokens", type=_tokens, metavar="ID,...", help="token ids that never come")
+    group.add_argument(
+        "--bad-words-ids",
+        type=_sequences,
+        metavar="ID,...;...",
+        help="sequences of token ids that never come, with ; between sequences",
+    )
+
+
+def _add_sampling(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--num-beam-groups",
+        type=int,
+        metavar="G",
+        help="groups of beams that are kept different from one another",
+    )
+    group.add_argument(
+        "--diversity-penalty",
+        type=float,
+        metavar="P",
+        help="what a token loses that a group before has chosen",
+    )
+    group.add_argument(
+        "--do-sample",
+        action="store_true",
+        default=None,
+        help="draw as many answers as there are beams, and list them by score",
+    )
+    group.add_argument(
+        "--temperature", type=float, metavar="T", help="above 1 draws more freely, below 1 less"
+    )
+    group.add_argument("--top-k", type=int, metavar="K", help="draw from the K likeliest tokens")
+    group.add_argument(
+        "--top-p", type=float, metavar="P", help="draw from the likeliest that make up P together"
+    )
+    group.add_argument(
+        "--min-p",
+        type=float,
+        metavar="P",
+        help="draw from those with P times the likeliest one's probability",
+    )
+    group.add_argument("--seed", type=int, metavar="N", help="of the draws (default: 0)")
+
+
+def _lines(path: Path) -> list[str]:
+    """The lines of a text file that are not blank."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise OptionsError(f"--phrases {path} cannot be read: {error}") from error
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def _tokens(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(token) for token in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no list of token ids with , between them") from None
+
+
+def _sequences(text: str) -> tuple[tuple[int, ...], ...]:
+    return tuple(_tokens(part) for part in text.split(";"))
 
 
 def _early_stopping(text: str) -> bool | str:

@@ -10,13 +10,17 @@ import argparse
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cnnrnn.cli import options
-from cnnrnn.cli.output import note, print_json, print_line
+from cnnrnn.cli.output import note, note_unusable, print_json, print_line
 from cnnrnn.core import extras
-from cnnrnn.core.errors import OptionsError
+from cnnrnn.core.errors import ImageError, NotFiniteError, OptionsError
 from cnnrnn.core.samples import pictures_in
+
+if TYPE_CHECKING:
+    from cnnrnn.runtime.model import Model
+    from cnnrnn.runtime.result import Result
 
 MAX_STDIN_BYTES = 256 * 1024**2
 
@@ -34,6 +38,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="B",
         help="pictures that go through the model together (default: 1)",
     )
+    parser.add_argument(
+        "--stream",
+        action="store_true",
+        help="write each piece of the text as soon as it is settled, then the answer",
+    )
     options.add_engine(parser)
     options.add_search(parser)
 
@@ -42,24 +51,30 @@ def run(arguments: argparse.Namespace) -> int:
     """Answer every picture in the order given.
 
     Raises:
-        OptionsError: a batch below 1, or a folder without a picture.
+        OptionsError: a batch below 1, or above 1 with --stream, or a folder without a picture.
         CnnrnnError: the bundle or the engine cannot be used.
     """
     if arguments.batch < 1:
         raise OptionsError(f"--batch is {arguments.batch}; give 1 or more")
+    if arguments.stream and arguments.batch > 1:
+        raise OptionsError(
+            f"--batch {arguments.batch} contradicts --stream, which takes one picture at a time"
+        )
     sources = list(_sources(arguments.images))
     from cnnrnn.runtime.model import load
 
     extras.require_cv2()  # now, so that its import is not a part of the first picture's time
     failed = 0
-    chosen = options.search_options(arguments)
     with load(
         arguments.bundle, backend=arguments.backend, precision=arguments.precision, threads=arguments.threads
     ) as model:
+        chosen = options.search_options(arguments, model)
         for start in range(0, len(sources), arguments.batch):
             part = sources[start : start + arguments.batch]
             pictures = [source for _, source in part]
-            if len(pictures) == 1:
+            if arguments.stream:
+                answers = [_stream(model, part[0], chosen, arguments.json)]
+            elif len(pictures) == 1:
                 answers = [model(pictures[0], errors="return", **chosen)]
             else:
                 answers = model(pictures, errors="return", **chosen)
@@ -85,12 +100,29 @@ def _sources(images: list[str]) -> Iterator[tuple[str, Path | bytes]]:
             yield image, path
 
 
+def _stream(
+    model: Model, source: tuple[str, Path | bytes], chosen: dict[str, Any], as_json: bool
+) -> Result | ImageError | NotFiniteError:
+    """Print the pieces of one picture's answer as they come, and return the answer."""
+    name, picture = source
+    try:
+        pieces = model.stream(picture, **chosen)
+        for piece in pieces:
+            if as_json:
+                print_json({"image": name, "settled": piece.text, "tokens": list(piece.tokens)})
+            elif piece.text:
+                print_line(f"{name}: + {piece.text.strip()}")
+        return pieces.result
+    except (ImageError, NotFiniteError) as error:
+        return error
+
+
 def _show(name: str, answer: Any, as_json: bool) -> int:
     """Print one answer; 1 where it is an error."""
     if isinstance(answer, Exception):
         if as_json:
             print_json({"image": name, "error": str(answer), "kind": type(answer).__name__})
-        note(f"cnnrnn: {name}: {answer}")
+        note_unusable(name, answer)
         return 1
     if as_json:
         print_json({**answer.to_dict(), "image": name})

@@ -14,6 +14,7 @@
     ├── TrainingError                 a training run that cannot go on
     ├── StorageError                  a file or folder that cannot be written; the old one is whole
     ├── BackendError                  an inference engine that refused to load or to run
+    │   └── NotFiniteError            a picture whose logits were NaN or infinite; names the step
     ├── ClosedError                   a model used after ``close()``
     └── MissingDependencyError (ImportError)    exit code 3: nothing to do it with; names what to install
 
@@ -87,6 +88,10 @@ class StorageError(CnnrnnError):
 
 class BackendError(CnnrnnError):
     """An inference engine refused to load a graph or failed while running one."""
+
+
+class NotFiniteError(BackendError):
+    """The decoder's logits for a picture were NaN or infinite; the message names the step."""
 
 
 class ClosedError(CnnrnnError):

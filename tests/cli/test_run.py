@@ -43,6 +43,7 @@ def test_a_json_line_has_what_the_contract_names(
         "score",
         "tokens",
         "hypotheses",
+        "stopped",
         "timings_ms",
         "backend",
         "precision",
@@ -168,3 +169,59 @@ def test_an_early_stopping_that_is_none_of_the_three(
         main(["run", str(colour_bundle), "x.png", "--early-stopping", "soon"])
     assert stopped.value.code == 2
     assert "soon" in capsys.readouterr().err
+
+
+def test_every_search_option_has_its_flag(
+    colour_bundle: Path, colour_pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture = str(colour_pictures / "red.png")
+    phrases = tmp_path / "phrases.txt"
+    phrases.write_text("a green square\n\na blue square\n")
+
+    def texts(*flags: str) -> list[str]:
+        assert main(["run", str(colour_bundle), picture, "--json", *flags]) == 0
+        (answer,) = lines(capsys.readouterr().out)
+        return [hypothesis["text"] for hypothesis in answer["hypotheses"]]
+
+    assert set(texts("--phrases", str(phrases))) == {"a green square", "a blue square"}
+    assert texts("--prefix", "a blue", "--num-return-sequences", "1") == ["a blue square"]
+    assert not any("red" in text for text in texts("--suppress-tokens", "5"))
+    assert not any("a red" in text for text in texts("--bad-words-ids", "4,5;4,7"))
+    assert texts("--num-beams", "1", "--max-new-tokens", "2") == ["a red"]
+    plain = ["--repetition-penalty", "1.1", "--no-repeat-ngram-size", "2", "--coverage-penalty", "0.1"]
+    assert texts(*plain, "--length-penalty-type", "gnmt", "--min-new-tokens", "2", "--deadline-ms", "60000")[
+        0
+    ]
+    assert (
+        texts("--num-beams", "4", "--num-beam-groups", "2", "--diversity-penalty", "0.5")[0] == "a red square"
+    )
+    drawn = ["--do-sample", "--temperature", "0.5", "--top-k", "5", "--top-p", "0.9", "--min-p", "0.1"]
+    assert texts(*drawn, "--seed", "3") == texts(*drawn, "--seed", "3")
+
+
+def test_a_stream_prints_pieces_then_the_answer(
+    colour_bundle: Path, colour_pictures: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture = str(colour_pictures / "red.png")
+    assert main(["run", str(colour_bundle), picture, "--json", "--stream"]) == 0
+    *pieces, answer = lines(capsys.readouterr().out)
+    assert "".join(piece["settled"] for piece in pieces) == answer["text"] == "a red square"
+    assert main(["run", str(colour_bundle), picture, "--stream", "--beams", "1"]) == 0
+    assert capsys.readouterr().out.startswith(f"{picture}: + a\n")
+    assert main(["run", str(colour_bundle), picture, "--stream", "--batch", "2"]) == 2
+    assert "--stream" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("flag", "value"), [("--suppress-tokens", "1,x"), ("--bad-words-ids", "1;;2")])
+def test_token_ids_that_are_none(flag: str, value: str, colour_bundle: Path) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["run", str(colour_bundle), "x.png", flag, value])
+    assert stopped.value.code == 2
+
+
+def test_phrases_that_cannot_be_read(
+    colour_bundle: Path, colour_pictures: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture = str(colour_pictures / "red.png")
+    assert main(["run", str(colour_bundle), picture, "--phrases", str(colour_pictures / "none.txt")]) == 2
+    assert "none.txt cannot be read" in capsys.readouterr().err

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import onnxruntime as ort
 
 from cnnrnn.runtime.backend import Encoded, Stepped
-from cnnrnn.runtime.select import make_select, select_spec
+from cnnrnn.runtime.select import SelectKind, make_select, select_spec
 from tests.runtime.reference_search import StepModel
 
 
@@ -18,7 +20,6 @@ class PrefixBackend:
     def __init__(self, models: list[StepModel], vocabulary: int, ends: int, longest: int) -> None:
         self.models, self.vocabulary, self.ends, self.longest = models, vocabulary, ends, longest
         self.first_step = True
-        self.sessions: dict[int, ort.InferenceSession] = {}
 
     def encode(self, images):
         prefix = np.full((len(images), self.longest + 1), -1, np.int32)
@@ -41,18 +42,12 @@ class PrefixBackend:
         alignment = prefix[:, :, :3].astype(np.float32)
         return Stepped(logits, {"prefix": prefix}, alignment)
 
-    def select(self, beams, inputs):
-        self.prepare(beams)
-        session = self.sessions[beams]
-        names = [tensor.name for tensor in select_spec("", beams, end_count=self.ends).outputs]
-        return dict(zip(names, session.run(names, inputs), strict=True))
+    def select(self, kind, inputs):
+        names = [tensor.name for tensor in select_spec("", kind).outputs]
+        return dict(zip(names, session_of(kind).run(names, inputs), strict=True))
 
-    def prepare(self, beams):
-        if beams not in self.sessions:
-            options = ort.SessionOptions()
-            options.intra_op_num_threads = 1
-            graph = make_select(beams, end_count=self.ends, vocabulary=self.vocabulary)
-            self.sessions[beams] = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    def prepare(self, kind):
+        session_of(kind)
 
     def from_host(self, array):
         return array
@@ -61,7 +56,14 @@ class PrefixBackend:
         return np.array(tensor)
 
     def close(self):
-        self.sessions.clear()
+        """Sessions are kept: every test that needs one of a kind has the same."""
+
+
+@cache
+def session_of(kind: SelectKind) -> ort.InferenceSession:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    return ort.InferenceSession(make_select(kind), options, providers=["CPUExecutionProvider"])
 
 
 def _words(prefix: np.ndarray) -> tuple[int, ...]:

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 import cnnrnn
-from cnnrnn.core.errors import ClosedError, ImageError, OptionsError, UnknownBundleError
+from cnnrnn.core.errors import ClosedError, ImageError, OptionsError, RequestError, UnknownBundleError
 from cnnrnn.core.manifest import ImageSpec
+from cnnrnn.core.phrases import Phrases
 from cnnrnn.runtime.image import fit
 from cnnrnn.runtime.model import MAX_BATCH
 from tests.runtime import tiny_bundle
@@ -46,6 +47,7 @@ def test_the_json_line_round_trips(model, pictures, tmp_path):
         "score",
         "tokens",
         "hypotheses",
+        "stopped",
         "timings_ms",
         "backend",
         "precision",
@@ -158,6 +160,45 @@ def test_closing_while_others_decode_harms_none(written_bundle, pictures):
         ({"length_penalty": 9.0}, "length_penalty=9.0"),
         ({"early_stopping": "sometimes"}, "sometimes"),
         ({"early_stopping": 1}, "early_stopping=1"),
+        ({"length_penalty_type": "google"}, "neither 'length' nor 'gnmt'"),
+        ({"coverage_penalty": -1}, "coverage_penalty=-1 is outside 0 to 10"),
+        ({"repetition_penalty": 0}, "repetition_penalty=0 is outside"),
+        ({"no_repeat_ngram_size": 5}, "no_repeat_ngram_size=5 is outside 0 to 4"),
+        ({"suppress_tokens": [24]}, "suppress_tokens=24 is outside 0 to 23"),
+        ({"bad_words_ids": [[]]}, r"bad_words_ids\[0\] is empty"),
+        ({"suppress_tokens": range(24)}, "no sequence of token ids"),
+        ({"suppress_tokens": list(range(24))}, "leave no token of 24"),
+        ({"num_beam_groups": 2, "beams": 3}, "num_beam_groups=2 does not divide beams=3"),
+        ({"num_beam_groups": 3}, "num_beam_groups=3 with diversity_penalty=0"),
+        ({"diversity_penalty": 1.0}, "diversity_penalty=1.0 needs groups, and num_beam_groups=1"),
+        ({"temperature": 0.5}, "temperature=0.5 has no effect with do_sample=False"),
+        ({"do_sample": True, "temperature": 0}, "temperature=0 is outside"),
+        ({"do_sample": True, "early_stopping": True}, "early_stopping=True contradicts do_sample=True"),
+        (
+            {"do_sample": True, "num_beam_groups": 3, "diversity_penalty": 1.0},
+            "num_beam_groups=3 contradicts do_sample=True",
+        ),
+        ({"do_sample": True, "top_p": 0}, "top_p=0 is outside"),
+        ({"seed": -1}, "seed=-1"),
+        ({"deadline_ms": -1}, "deadline_ms=-1"),
+        ({"prefix": "word1"}, "no sequence of token ids"),
+        ({"prefix": [4, 2]}, "prefix has the end token 2"),
+        ({"prefix": [4] * 9}, "prefix has 9 tokens, max_length is 8"),
+        ({"prefix": [4], "suppress_tokens": [4]}, "prefix has token 4, which suppress_tokens forbids"),
+        ({"prefix": [4, 5], "bad_words_ids": [[4, 5]]}, r"prefix has \[4, 5\], which bad_words_ids forbids"),
+        (
+            {"prefix": [4, 4], "no_repeat_ngram_size": 1},
+            r"repeats \[4\], which no_repeat_ngram_size=1 forbids",
+        ),
+        ({"prefix": [[4], [5]]}, "prefix has 2 values, one for each image, for 1 images"),
+        ({"max_length": [4, 5]}, "max_length has 2 values"),
+        (
+            {"phrases": Phrases([[4, 5, 6, 7, 8, 9, 10, 11]])},
+            "max_length=8 is too short for phrases.* 9 tokens",
+        ),
+        ({"phrases": Phrases([[4, 5]]), "prefix": [5]}, "prefix begins none of phrases"),
+        ({"phrases": Phrases([[4, 5]]), "min_length": 3}, "min_length=3 is above every one of phrases"),
+        ({"phrases": ["word1"]}, "make one with Phrases.of_texts"),
         ({"color": "gbr"}, "gbr"),
         ({"errors": "ignore"}, "ignore"),
     ],
@@ -174,6 +215,61 @@ def test_options_reach_the_search(model, pictures):
     assert not cut.finished
     assert len(cut.tokens) == 1
     assert len(model(pictures[0], n_best=1).hypotheses) == 1
+
+
+def test_phrases_prefixes_and_lengths_may_be_given_for_each_picture(model, pictures):
+    many = pictures * 2
+    phrases = [model.phrases([f"word{n} word{n + 1}", f"word{n + 2}"]) for n in range(len(many) // 2)] * 2
+    for result, given in zip(model(many, phrases=phrases), phrases, strict=True):
+        assert {h.tokens[:-1] for h in result.hypotheses if h.finished} <= set(given.sequences)
+    lengths = [3 + n % 5 for n in range(len(many))]
+    answers = model(many, max_length=lengths, min_length=3, prefix=[[4 + n % 9] for n in range(len(many))])
+    for number, (result, most) in enumerate(zip(answers, lengths, strict=True)):
+        assert len(result.tokens) <= most
+        assert result.tokens[0] == 4 + number % 9
+        alone = model(many[number], max_length=most, min_length=3, prefix=[4 + number % 9])
+        assert alone.tokens == result.tokens
+
+
+def test_why_a_search_stopped(model, pictures):
+    assert model(pictures[0]).stopped == "finished"
+    assert model(pictures[0], max_length=1).stopped == "max_length"
+    late = model(pictures[0], deadline_ms=0, min_length=5)
+    assert (late.stopped, late.finished, len(late.tokens), late.steps) == ("deadline", False, 1, 1)
+    stuck = model(
+        pictures[0],
+        suppress_tokens=[t for t in range(24) if t != 7],
+        prefix=[7],
+        min_length=5,
+        no_repeat_ngram_size=1,
+    )
+    assert (stuck.stopped, stuck.finished, stuck.tokens) == ("no_token", False, (7,))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"beams": 1},
+        {"beams": 5, "early_stopping": "never"},
+        {"no_repeat_ngram_size": 1},
+        {"do_sample": True, "beams": 1},
+    ],
+    ids=str,
+)
+def test_a_stream_gives_the_answer_in_pieces_that_stay(model, pictures, options):
+    early = 0
+    for picture in pictures:
+        whole = model(picture, **options)
+        stream = model.stream(picture, **options)
+        with pytest.raises(RequestError, match="not complete"):
+            _ = stream.result
+        pieces = list(stream)
+        assert stream.result.tokens == whole.tokens
+        assert tuple(token for piece in pieces for token in piece.tokens) == whole.tokens
+        assert "".join(piece.text for piece in pieces) == whole.text
+        early += len(pieces) > 1
+    assert early, "pieces should come before the end"
 
 
 def test_an_empty_list_is_refused(model):

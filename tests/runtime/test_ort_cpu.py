@@ -9,7 +9,7 @@ import onnx
 import pytest
 
 from cnnrnn.core.bundle import write_bundle
-from cnnrnn.core.errors import BackendError, BundleError, MissingDependencyError
+from cnnrnn.core.errors import BackendError, BundleError, MissingDependencyError, NotFiniteError
 from cnnrnn.core.manifest import GraphSpec, TensorSpec
 from cnnrnn.runtime import ort_cpu
 from cnnrnn.runtime.model import load
@@ -112,7 +112,7 @@ def test_a_width_that_the_bundle_does_not_carry_is_made(written_bundle, monkeypa
     with load(written_bundle, threads=1) as model:
         assert model(pictures[0], beams=5).text
         with pytest.raises(
-            MissingDependencyError, match=r"beams=2 \(it has beam1, beam3, beam5\).*cnnrnn\[export\]"
+            MissingDependencyError, match=r"graph beam2 \(it has beam1, beam3, beam5\).*cnnrnn\[export\]"
         ):
             model(pictures[0], beams=2)
 
@@ -126,9 +126,13 @@ def test_numbers_that_are_not_finite_are_an_error(tmp_path, pictures):
     write_bundle(tmp_path / "nan", tiny_bundle.manifest(), files)
     with (
         load(tmp_path / "nan", threads=1) as model,
-        pytest.raises(BackendError, match="logits are not finite"),
+        pytest.raises(NotFiniteError, match=r"the picture got no caption.*not finite in step 1, in ort-cpu"),
     ):
         model(pictures[0])
+    with load(tmp_path / "nan", threads=1) as model:
+        answers = model(pictures[:2], errors="return")
+        assert [type(answer) for answer in answers] == [NotFiniteError] * 2
+        assert "picture 1 of 2" in str(answers[1])
 
 
 def test_graphs_need_no_bundle():

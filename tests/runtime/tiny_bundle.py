@@ -8,7 +8,7 @@ import numpy as np
 
 from cnnrnn.core.manifest import GraphSpec, ImageSpec, Manifest, SearchDefaults, TensorSpec, VocabularySpec
 from cnnrnn.runtime.onnx_graph import FLOAT32, GraphWriter
-from cnnrnn.runtime.select import make_select, select_name, select_spec
+from cnnrnn.runtime.select import SelectKind, make_select, select_spec
 
 SIDE, GRID, FEATURES, HIDDEN = 32, 4, 6, 12
 POSITIONS = GRID * GRID
@@ -118,13 +118,13 @@ def manifest(widths: tuple[int, ...] = (1, 3, 5)) -> Manifest:
         vocabulary=VocabularySpec(len(WORDS), 0, 1, (2,), 3),
         search=SearchDefaults(beams=3, max_beams=5, max_length=8),
         precisions={"fp32": {"encoder": ENCODER, "step": STEP}},
-        select={select_name(k): select_spec(f"select/{select_name(k)}.onnx", k) for k in widths},
+        select={f"beam{k}": select_spec(f"select/beam{k}.onnx", SelectKind(k)) for k in widths},
         alignment_grid=(GRID, GRID),
     )
 
 
 def files(widths: tuple[int, ...] = (1, 3, 5)) -> dict[str, bytes]:
-    graphs = {f"select/{select_name(k)}.onnx": make_select(k) for k in widths}
+    graphs = {f"select/beam{k}.onnx": make_select(SelectKind(k)) for k in widths}
     return {
         "tokenizer.json": tokenizer_json().encode(),
         ENCODER.file: encoder(),

@@ -1,0 +1,132 @@
+"""A search's options as the inputs of its select graph: the state before the first step, and what stays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cnnrnn.core.phrases import join_tries
+from cnnrnn.core.search import SearchOptions
+from cnnrnn.core.search_rules import MAX_NGRAM
+from cnnrnn.runtime.select import DEAD, EARLY_STOPPING_CODES, EMPTY, SelectKind, constant_specs
+
+Arrays = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class SpecialTokens:
+    """The ids that the loop itself has to know: the token fed first and those that end a caption."""
+
+    start: int
+    end: tuple[int, ...]
+
+
+def start(
+    kind: SelectKind, batch: int, options: SearchOptions, special: SpecialTokens, vocabulary: int
+) -> tuple[Arrays, Arrays]:
+    """The search's state before the first step, and the inputs that stay the same.
+
+    A coverage has the shape of an alignment, which the first step tells: it is not among them.
+    """
+    shape = (batch, kind.beams)
+    scores = np.full(shape, DEAD, np.float32)
+    scores[:, :: 1 if kind.sampling else kind.width] = 0.0
+    state: Arrays = {
+        "scores": scores,
+        "finished_scores": np.full(shape, EMPTY, np.float32),
+        "finished_logprobs": np.zeros(shape, np.float32),
+        "finished_beams": np.zeros(shape, np.int32),
+        "finished_steps": np.zeros(shape, np.int32),
+        "finished_tokens": np.zeros(shape, np.int32),
+        "done": np.zeros(batch, np.int32),
+        "faults": np.zeros(batch, np.int32),
+        "step": np.zeros(1, np.int32),
+    }
+    if kind.groups > 1:
+        state["group_done"] = np.zeros((batch, kind.groups), np.int32)
+    if kind.history:
+        state["history"] = np.full((*shape, _steps(options)), -1, np.int32)
+        state["history"][:, :, 0] = special.start
+    constants = _numbers(options, batch, special)
+    if kind.suppress:
+        constants["suppressed"] = np.zeros(vocabulary, np.float32)
+        constants["suppressed"][list(options.suppress_tokens)] = DEAD
+    if kind.bans:
+        constants |= _bans(options, special)
+    if kind.prefix:
+        constants["prefix"] = np.full((batch, _steps(options)), -1, np.int32)
+        for row, prefix in zip(constants["prefix"], options.prefixes(batch), strict=True):
+            row[: len(prefix)] = prefix
+    if kind.trie:
+        tries = [phrases.trie(vocabulary, special.end) for phrases in options.phrases_of(batch)]
+        constants["trie_base"], constants["trie_check"], roots = join_tries(tries)
+        constants["token_ids"] = np.arange(vocabulary, dtype=np.int32)
+        state["nodes"] = np.repeat(roots[:, None], kind.beams, axis=1)
+    if kind.sampling:
+        constants["uniforms"] = np.repeat(
+            uniforms(options.seed, kind.beams, _steps(options))[None], batch, axis=0
+        )
+    known = {tensor.name for tensor in constant_specs(kind)}
+    return state, {name: array for name, array in constants.items() if name in known}
+
+
+def uniforms(seed: int, beams: int, steps: int) -> NDArray[np.float32]:
+    """The numbers that samples are drawn with, (K, T) in [0, 1), multiples of 2**-23.
+
+    Each beam has a stream of its own (Philox, Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3",
+    SC 2011; the seed is the key, the beam the highest word of the counter), so that a sample is the same
+    whatever the number of beams, steps and images.
+    """
+    rows = [
+        np.random.Philox(key=seed, counter=[0, 0, 0, beam]).random_raw(steps) >> np.uint64(41)
+        for beam in range(beams)
+    ]
+    return (np.stack(rows).astype(np.float64) / 2**23).astype(np.float32)
+
+
+def _numbers(options: SearchOptions, batch: int, special: SpecialTokens) -> Arrays:
+    """The options that are numbers, whether or not the graph has them."""
+    # Greedy search ends with its first end token, as Transformers' does, whatever early_stopping says.
+    stopping = True if options.beams == 1 else options.early_stopping
+    return {
+        "max_length": np.asarray(options.max_lengths(batch), np.int32),
+        "min_length": np.full(1, options.min_length, np.int32),
+        "length_penalty": _number(options.length_penalty),
+        "length_offset": _number(5 if options.length_penalty_type == "gnmt" else 0),
+        "early_stopping": np.full(1, EARLY_STOPPING_CODES[stopping], np.int32),
+        "end_tokens": np.asarray(special.end, np.int32),
+        "diversity_penalty": _number(options.diversity_penalty),
+        "repetition_penalty": _number(options.repetition_penalty),
+        "coverage_penalty": _number(options.coverage_penalty),
+        "temperature": _number(options.temperature),
+        "top_p": _number(options.top_p),
+        "min_p": _number(options.min_p),
+    }
+
+
+def _number(value: float) -> NDArray[np.float32]:
+    return np.full(1, value, np.float32)
+
+
+def _bans(options: SearchOptions, special: SpecialTokens) -> Arrays:
+    """The forbidden sequences that can come, the last token apart and those before it last one first."""
+    steps = _steps(options)
+    bans = [
+        words
+        for words in options.bad_words_ids
+        if len(words) <= steps and not (len(words) == 1 and words[0] in special.end)
+    ]
+    contexts = np.full((max(len(bans), 1), steps), -1, np.int32)
+    contexts[len(bans) :] = -2
+    for row, words in zip(contexts, bans, strict=False):
+        row[: len(words) - 1] = words[-2::-1]
+    tokens = [words[-1] for words in bans] or [0]
+    return {"ban_contexts": contexts, "ban_tokens": np.asarray(tokens, np.int32)}
+
+
+def _steps(options: SearchOptions) -> int:
+    """T: places for the start token and every other, and for a whole n-gram."""
+    return max(options.longest, MAX_NGRAM) + 1

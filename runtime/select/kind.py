@@ -1,0 +1,248 @@
+"""What makes one select graph differ from another, and the tensors that each has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from cnnrnn.core.errors import OptionsError
+from cnnrnn.core.manifest import GraphSpec, TensorSpec
+from cnnrnn.core.search import MAX_BEAMS, SearchOptions
+from cnnrnn.core.search_rules import MAX_TOP_K
+
+# Added to a beam's log-probability to take it out of the running; anything below DEAD / 2 is out of it.
+DEAD = -1e9
+# The score of an empty slot of the finished pool: below any score that a length penalty can make.
+EMPTY = -1e30
+
+# The codes of early_stopping, an input of the graph.
+EARLY_STOPPING_CODES: dict[bool | str, int] = {False: 0, True: 1, "never": 2}
+
+POOL = ("finished_scores", "finished_logprobs", "finished_beams", "finished_steps", "finished_tokens")
+
+
+@dataclass(frozen=True)
+class SelectKind:
+    """The structure of a select graph: everything else about a search is a number among its inputs.
+
+    Attributes:
+        beams: K, 1 to 32; 1 is greedy search.
+        end_count: E, how many tokens end a caption.
+        groups: G, of K / G beams each.
+        repetition, suppress, bans, coverage, prefix, trie: whether the option is on: a repetition penalty,
+            tokens that never come, sequences that never come, a coverage penalty, forced tokens, phrases.
+        ngram: n, of the n-grams that must not come twice; 0 is off.
+        sampling: draw instead of searching.
+        top_k: how many tokens to draw from; 0 is all.
+        nucleus: whether ``top_p`` is on.
+        vocabulary: V where the graph depends on it: where it is below the candidates that are taken from
+            each beam, or the tokens that ``top_p`` ranks. None elsewhere, so that larger vocabularies share a
+            graph.
+    """
+
+    beams: int
+    end_count: int = 1
+    groups: int = 1
+    repetition: bool = False
+    ngram: int = 0
+    suppress: bool = False
+    bans: bool = False
+    coverage: bool = False
+    prefix: bool = False
+    trie: bool = False
+    sampling: bool = False
+    top_k: int = 0
+    nucleus: bool = False
+    vocabulary: int | None = None
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.beams <= MAX_BEAMS:
+            raise OptionsError(f"beams={self.beams} is outside 1 to {MAX_BEAMS}")
+        if self.end_count < 1 or (self.vocabulary is not None and self.vocabulary <= self.end_count):
+            raise OptionsError(
+                f"{self.end_count} end tokens in a vocabulary of {self.vocabulary}; one at least must not end"
+            )
+        if self.groups < 1 or self.beams % self.groups:
+            raise OptionsError(f"groups={self.groups} does not divide beams={self.beams}")
+        most = MAX_TOP_K if self.nucleus and not self.top_k else self.wanted_per_beam
+        if self.vocabulary is not None and self.vocabulary >= most:
+            object.__setattr__(self, "vocabulary", None)
+
+    @classmethod
+    def of(cls, options: SearchOptions, *, end_count: int = 1, vocabulary: int | None = None) -> SelectKind:
+        """The structure that these options need.
+
+        Args:
+            options: checked already.
+            end_count: E, how many tokens end a caption.
+            vocabulary: V, needed only where it may be below the candidates taken from each beam.
+        """
+        top_k = options.top_k if vocabulary is None or options.top_k < vocabulary else 0
+        return cls(
+            beams=options.beams,
+            end_count=end_count,
+            groups=options.num_beam_groups,
+            repetition=options.repetition_penalty != 1,
+            ngram=options.no_repeat_ngram_size,
+            suppress=bool(options.suppress_tokens),
+            bans=bool(options.bad_words_ids),
+            coverage=options.coverage_penalty != 0,
+            prefix=any(options.prefixes(1)) if options.prefix else False,
+            trie=options.phrases is not None,
+            sampling=options.do_sample,
+            top_k=top_k,
+            nucleus=options.top_p != 1,
+            vocabulary=vocabulary,
+        )
+
+    @property
+    def name(self) -> str:
+        """The name in a manifest: ``"beam5"`` for a plain beam search, ``"beam5-ngram3-trie"``."""
+        flags = ("repetition", "suppress", "bans", "coverage", "prefix", "trie")
+        numbers = (("groups", self.groups > 1), ("ngram", self.ngram > 0))
+        parts = [f"{name}{getattr(self, name)}" for name, on in numbers if on]
+        parts += [name for name in flags if getattr(self, name)]
+        if self.sampling:
+            parts += ["sample", *([f"top{self.top_k}"] if self.top_k else []), *(["nucleus"] * self.nucleus)]
+        return "-".join([f"beam{self.beams}", *parts])
+
+    @property
+    def history(self) -> bool:
+        """Whether the tokens so far are an input of the graph."""
+        return self.repetition or self.ngram > 0 or self.bans
+
+    @property
+    def width(self) -> int:
+        """Beams of one group."""
+        return self.beams // self.groups
+
+    @property
+    def candidates(self) -> int:
+        """C, how many continuations a group keeps: of C, as many as its beams do not end."""
+        return (1 + self.end_count) * self.width
+
+    @property
+    def wanted_per_beam(self) -> int:
+        """Continuations taken from one beam: C are left when every end token is taken out."""
+        return self.candidates + self.end_count
+
+    @property
+    def per_beam(self) -> int:
+        """Continuations taken from one beam, no more than there are."""
+        return min(self.wanted_per_beam, self.vocabulary or self.wanted_per_beam)
+
+    @property
+    def ranked(self) -> int:
+        """How many of the likeliest tokens top-k and top-p sort."""
+        return self.top_k or min(MAX_TOP_K, self.vocabulary or MAX_TOP_K)
+
+    @property
+    def raw(self) -> bool:
+        """Whether tokens are chosen by changed logits, and scored by the model's own log-probabilities."""
+        return self.repetition and (self.beams == 1 or self.sampling)
+
+
+def state_specs(kind: SelectKind) -> Iterator[TensorSpec]:
+    """The search's state: each is an input, and an output with ``next_`` before its name."""
+    beams = kind.beams
+    yield TensorSpec("scores", "float32", ("B", beams))
+    for name in POOL:
+        dtype = "float32" if name in ("finished_scores", "finished_logprobs") else "int32"
+        yield TensorSpec(name, dtype, ("B", beams))
+    yield TensorSpec("done", "int32", ("B",))
+    yield TensorSpec("faults", "int32", ("B",))
+    if kind.groups > 1:
+        yield TensorSpec("group_done", "int32", ("B", kind.groups))
+    if kind.history:
+        yield TensorSpec("history", "int32", ("B", beams, "T"))
+    if kind.coverage:
+        yield TensorSpec("coverage", "float32", ("B", beams, "P"))
+    if kind.trie:
+        yield TensorSpec("nodes", "int32", ("B", beams))
+    yield TensorSpec("step", "int32", (1,))
+
+
+def constant_specs(kind: SelectKind) -> Iterator[TensorSpec]:
+    """The inputs that stay the same from step to step."""
+    yield TensorSpec("max_length", "int32", ("B",))
+    yield TensorSpec("min_length", "int32", (1,))
+    yield TensorSpec("length_penalty", "float32", (1,))
+    yield TensorSpec("length_offset", "float32", (1,))
+    yield TensorSpec("early_stopping", "int32", (1,))
+    yield TensorSpec("end_tokens", "int32", (kind.end_count,))
+    if kind.groups > 1:
+        yield TensorSpec("diversity_penalty", "float32", (1,))
+    if kind.repetition:
+        yield TensorSpec("repetition_penalty", "float32", (1,))
+    if kind.suppress:
+        yield TensorSpec("suppressed", "float32", ("V",))
+    if kind.bans:
+        yield TensorSpec("ban_contexts", "int32", ("N", "T"))
+        yield TensorSpec("ban_tokens", "int32", ("N",))
+    if kind.coverage:
+        yield TensorSpec("coverage_penalty", "float32", (1,))
+    if kind.prefix:
+        yield TensorSpec("prefix", "int32", ("B", "T"))
+    if kind.trie:
+        yield TensorSpec("trie_base", "int32", ("M",))
+        yield TensorSpec("trie_check", "int32", ("M",))
+        yield TensorSpec("token_ids", "int32", ("V",))
+    if kind.sampling:
+        yield TensorSpec("uniforms", "float32", ("B", kind.beams, "T"))
+        yield TensorSpec("temperature", "float32", (1,))
+        yield TensorSpec("min_p", "float32", (1,))
+        if kind.nucleus:
+            yield TensorSpec("top_p", "float32", (1,))
+
+
+def select_spec(file: str, kind: SelectKind) -> GraphSpec:
+    """The tensors of the graph that `make_select` makes, for a manifest.
+
+    Dimensions: B images, K beams, G groups of them, V the vocabulary, E end tokens, P positions of the
+    alignment, T one more than the longest ``max_length``, N forbidden sequences, M places of a trie.
+
+    Inputs of every graph:
+
+    - ``logits`` (B, K, V) float32: of the next token.
+    - ``scores`` (B, K) float32: log-probabilities of the live beams; at the start 0 for the first of each
+      group (for all where they are drawn) and `DEAD` for the others.
+    - ``finished_scores``, ``finished_logprobs`` (B, K) float32; ``finished_beams``, ``finished_steps``,
+      ``finished_tokens`` (B, K) int32: the pool, best first within each group. A slot is empty where
+      ``finished_steps``, the number of tokens, is 0; then its score is `EMPTY`. ``finished_beams`` is the
+      beam the last token, ``finished_tokens``, was added to.
+    - ``done``, ``faults`` (B) int32: whether an image is done; 0, or the number of the step, from 1, in which
+      its logits were not finite. ``step`` (1) int32: tokens so far, 0 at the start.
+    - ``max_length`` (B) int32, ``min_length`` (1) int32, ``length_penalty`` p and ``length_offset`` a (1)
+      float32, for a divisor of ``((a + length) / (a + 1))**p``, ``early_stopping`` (1) int32 of
+      `EARLY_STOPPING_CODES`, ``end_tokens`` (E) int32.
+
+    Inputs of options:
+
+    - ``history`` (B, K, T) int32, for repetition, n-grams and bans: the tokens so far, the last one first,
+      the start token last; -1 after it.
+    - ``repetition_penalty`` (1) float32. ``suppressed`` (V) float32: 0, or `DEAD` for a token that never
+      comes. ``ban_contexts`` (N, T) and ``ban_tokens`` (N) int32: a token, and those before it, the last one
+      first, after which it never comes; -1 after them.
+    - ``alignment``, ``coverage`` (B, K, P) float32: of this step, and the sum of those before;
+      ``coverage_penalty`` (1) float32.
+    - ``prefix`` (B, T) int32: the token that each step has to give, or -1.
+    - ``nodes`` (B, K) int32: each beam's node of the trie; ``trie_base``, ``trie_check`` (M) int32, see
+      `cnnrnn.core.phrases`; ``token_ids`` (V) int32: 0, 1, 2 and so on.
+    - ``group_done`` (B, G) int32; ``diversity_penalty`` (1) float32.
+    - ``uniforms`` (B, K, T) float32 in [0, 1), multiples of 2**-23: what each step draws with;
+      ``temperature``, ``min_p``, ``top_p`` (1) float32.
+
+    Outputs: ``tokens``, ``parents`` (B, K) int32, the next token of each live beam and the beam it was added
+    to; ``next_`` and the name for each of ``scores``, the pool, ``done``, ``faults``, ``step`` and, where
+    they are, ``group_done``, ``history``, ``coverage`` and ``nodes``; ``all_done`` (1) int32.
+    """
+    beams, states = kind.beams, tuple(state_specs(kind))
+    logits = TensorSpec("logits", "float32", ("B", beams, "V"))
+    alignment = (TensorSpec("alignment", "float32", ("B", beams, "P")),) if kind.coverage else ()
+    outputs = (
+        TensorSpec("tokens", "int32", ("B", beams)),
+        TensorSpec("parents", "int32", ("B", beams)),
+        *(TensorSpec(f"next_{spec.name}", spec.dtype, spec.shape) for spec in states),
+        TensorSpec("all_done", "int32", (1,)),
+    )
+    return GraphSpec(file, (logits, *alignment, *states, *constant_specs(kind)), outputs)

@@ -1,0 +1,109 @@
+"""Tokens as soon as they are settled: those that no hypothesis which can still win has otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import takewhile
+
+import numpy as np
+
+from cnnrnn.core.errors import RequestError
+from cnnrnn.core.tokenizer import Tokenizer
+from cnnrnn.runtime.loop import History, Latest, Search
+from cnnrnn.runtime.result import Result
+from cnnrnn.runtime.select import DEAD
+
+Tokens = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Settled:
+    """A piece of the answer that will stay.
+
+    Attributes:
+        text: what it adds to the text; empty for an end token, and where a character is not whole yet.
+        tokens: what it adds to the tokens.
+    """
+
+    text: str
+    tokens: Tokens
+
+
+class Settling:
+    """Follows the live beams of one image, and tells which tokens all hypotheses that can win begin with."""
+
+    def __init__(self) -> None:
+        self._beams: list[Tokens] | None = None
+        self._best: Tokens | None = None
+
+    def after(self, step: Latest) -> Tokens:
+        """The settled tokens after a step; each answer starts with the one before."""
+        before: list[Tokens] = self._beams or [()] * step.tokens.shape[1]
+        length = len(before[0]) + 1
+        slot = int(np.argmax(step.finished_scores[0]))
+        if step.finished_steps[0, slot] == length:
+            self._best = (*before[step.finished_beams[0, slot]], int(step.finished_tokens[0, slot]))
+        pairs = zip(step.parents[0].tolist(), step.tokens[0].tolist(), strict=True)
+        self._beams = [(*before[parent], token) for parent, token in pairs]
+        alive = (step.scores[0] > DEAD / 2).tolist()
+        winning = [tokens for tokens, lives in zip(self._beams, alive, strict=True) if lives]
+        if self._best is not None:
+            winning.append(self._best)
+        return tuple(column[0] for column in takewhile(_alike, zip(*winning, strict=False)))
+
+
+def _alike(column: Tokens) -> bool:
+    return len(set(column)) == 1
+
+
+class Stream(Iterator[Settled]):
+    """The pieces of one picture's answer, in order; `cnnrnn.runtime.model.Model.stream` makes it.
+
+    Args:
+        search: of one image, before its first step.
+        tokenizer: turns tokens into text.
+        answer: the result of what the search has left behind.
+    """
+
+    def __init__(self, search: Search, tokenizer: Tokenizer, answer: Callable[[History], Result]) -> None:
+        self._search, self._tokenizer, self._answer = search, tokenizer, answer
+        self._result: Result | None = None
+        self._text = ""
+        self._tokens: Tokens = ()
+        self._pieces = self._steps()
+
+    @property
+    def result(self) -> Result:
+        """The whole answer, once the last piece has been given.
+
+        Raises:
+            RequestError: pieces are left.
+        """
+        if self._result is None:
+            raise RequestError("the answer is not complete; iterate to the last piece first")
+        return self._result
+
+    def __next__(self) -> Settled:
+        return next(self._pieces)
+
+    def _steps(self) -> Iterator[Settled]:
+        settling = Settling()
+        going = True
+        while going:
+            going = self._search.advance()
+            settled = settling.after(self._search.latest()) if going else self._tokens
+            if len(settled) > len(self._tokens):
+                yield self._piece(
+                    settled, self._tokenizer.decode(settled).rstrip("\N{REPLACEMENT CHARACTER}")
+                )
+        self._result = self._answer(self._search.history())
+        if self._result.tokens != self._tokens or self._result.text != self._text:
+            yield self._piece(self._result.tokens, self._result.text)
+
+    def _piece(self, tokens: Tokens, text: str) -> Settled:
+        """The piece up to here; the text waits where more tokens would change its end."""
+        fresh = tokens[len(self._tokens) :]
+        added = text[len(self._text) :] if text.startswith(self._text) else ""
+        self._tokens, self._text = tokens, self._text + added
+        return Settled(added, fresh)
