@@ -38,7 +38,13 @@ FP32: dict[str, Tolerance] = {
     "logits": Tolerance(
         1e-4, 1e-4, "a sum over the hidden state's few hundred values, with the state's own error in each"
     ),
-    "alignment": Tolerance(1e-5, 1e-4, "a softmax: values in the unit interval that sum to one"),
+    "alignment": Tolerance(
+        1e-5,
+        5e-4,
+        "a softmax, which turns an error of a score into up to a quarter of it; Luong's scores are some tens, "
+        "sums of products of a state and a key with the errors of both; measured behind EfficientNet-Lite0: "
+        "1.3e-4 of the maximum",
+    ),
 }
 
 
