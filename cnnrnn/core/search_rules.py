@@ -236,7 +236,7 @@ def _check_phrases(options: SearchOptions, manifest: Manifest, image: int) -> No
     phrases = options.phrases_of(image + 1)[image]
     if not hasattr(phrases, "sequences"):
         raise OptionsError(
-            f"phrases={phrases!r} is no Phrases; make one with Phrases.of_texts(texts, model.tokenizer)"
+            f"phrases={phrases!r} is no Phrases; make one with model.phrases(texts)"
         )
     vocabulary = manifest.vocabulary
     trie = phrases.trie(vocabulary.size, vocabulary.end)

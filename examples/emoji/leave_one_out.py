@@ -1,6 +1,6 @@
 """Judges the emoji recipe on vendors that it was not trained on, and writes the table of the model card.
 
-    python examples/emoji/leave_one_out.py --data data/emoji --runs runs --epochs 12
+    python examples/emoji/leave_one_out.py --data data/emoji --runs runs --epochs 20
 
 For each of the three vendors: trains on the other two, exports, captions the third with the exported bundle
 at beam 5, and scores it beside its floors. A run that was cut short goes on; a finished one is not
@@ -44,7 +44,7 @@ def main() -> None:
         "--data", type=Path, default=Path("data/emoji"), help="the folder that fetch.py wrote"
     )
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="where checkpoints are kept")
-    parser.add_argument("--epochs", type=int, default=12, help="epochs of each of the three runs")
+    parser.add_argument("--epochs", type=int, default=20, help="epochs of each of the three runs")
     parser.add_argument("--shipped", type=Path, help="a bundle trained on all three, to score on Fluent")
     parser.add_argument("--results", type=Path, default=HERE / "results", help="folder of JSON results")
     options = parser.parse_args()

@@ -198,7 +198,7 @@ def test_closing_while_others_decode_harms_none(written_bundle, pictures):
         ),
         ({"phrases": Phrases([[4, 5]]), "prefix": [5]}, "prefix begins none of phrases"),
         ({"phrases": Phrases([[4, 5]]), "min_length": 3}, "min_length=3 is above every one of phrases"),
-        ({"phrases": ["word1"]}, "make one with Phrases.of_texts"),
+        ({"phrases": ["word1"]}, "make one with model.phrases"),
         ({"color": "gbr"}, "gbr"),
         ({"errors": "ignore"}, "ignore"),
     ],
