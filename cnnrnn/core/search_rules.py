@@ -235,9 +235,7 @@ def _check_phrases(options: SearchOptions, manifest: Manifest, image: int) -> No
         return
     phrases = options.phrases_of(image + 1)[image]
     if not hasattr(phrases, "sequences"):
-        raise OptionsError(
-            f"phrases={phrases!r} is no Phrases; make one with model.phrases(texts)"
-        )
+        raise OptionsError(f"phrases={phrases!r} is no Phrases; make one with model.phrases(texts)")
     vocabulary = manifest.vocabulary
     trie = phrases.trie(vocabulary.size, vocabulary.end)
     needed = max(map(len, phrases.sequences)) + 1
