@@ -41,8 +41,8 @@ FP32: dict[str, Tolerance] = {
     "alignment": Tolerance(
         1e-5,
         5e-4,
-        "a softmax, which turns an error of a score into up to a quarter of it; Luong's scores are some tens,"
-        " sums of products of a state and a key, with both errors; measured behind EfficientNet-Lite0: 1.3e-4",
+        "a softmax, which turns an error of a score into a quarter of it; Luong's scores are some tens, "
+        "sums of products of a state and a key; measured behind EfficientNet-Lite0: 1.3e-4",
     ),
 }
 
