@@ -37,7 +37,11 @@ class TorchBackend:
         self._mean = torch.tensor(image.mean).view(1, 3, 1, 1)
         self._std = torch.tensor(image.std).view(1, 3, 1, 1)
         self._searcher = searcher
-        self.vocabulary = searcher.vocabulary
+
+    @property
+    def vocabulary(self) -> int:
+        """V, the searcher's."""
+        return self._searcher.vocabulary
 
     @torch.no_grad()
     def encode(self, images: NDArray[np.uint8]) -> Encoded:

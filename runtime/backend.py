@@ -49,12 +49,15 @@ class Backend(Protocol):
 
     Attributes:
         name, precision: what runs.
-        vocabulary: V, the logits of a beam.
     """
 
     name: str
     precision: str
-    vocabulary: int
+
+    @property
+    def vocabulary(self) -> int:
+        """V, the logits of a beam."""
+        ...
 
     def encode(self, images: NDArray[np.uint8]) -> Encoded:
         """Run the encoder on ``images`` (B, H, W, 3) RGB."""

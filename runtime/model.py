@@ -163,8 +163,8 @@ class Model:
             ClosedError: the model is closed.
             BackendError: a graph failed.
         """
-        clock = Clock()
         backend, search, color = self._ready(options)
+        clock = Clock()
         if errors not in ("raise", "return"):
             raise OptionsError(f"errors={errors!r} is unknown; give 'raise' or 'return'")
         several = isinstance(images, (list, tuple))
@@ -191,8 +191,8 @@ class Model:
         Raises:
             As a call of the model; `NotFiniteError` and other errors of the backend come from the iterator.
         """
-        clock = Clock()
         backend, search, color = self._ready(options)
+        clock = Clock()
         check_batch(search, 1)
         picture = self._prepare(image, color)
 
@@ -338,7 +338,7 @@ def _stopped(history: History, row: int, best: Hypothesis) -> Stopped:
 
 
 def _remaining(options: SearchOptions, clock: Clock) -> SearchOptions:
-    """The options with what is left of the deadline; ``clock`` was started with the call."""
+    """The options with what is left of the deadline; ``clock`` was started when they were ready."""
     if options.deadline_ms is None:
         return options
     return dataclasses.replace(options, deadline_ms=options.deadline_ms - clock.total_ms)

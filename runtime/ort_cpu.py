@@ -184,9 +184,8 @@ def _select_graph(graphs: Graphs, kind: SelectKind) -> tuple[GraphSpec, bytes]:
         data = make_select(kind)
     except MissingDependencyError as error:
         raise MissingDependencyError(
-            f"bundle {manifest.name!r} carries no select graph {kind.name} (it has "
-            f"{', '.join(sorted(manifest.select)) or 'none'}), and making one needs onnx: "
-            "pip install 'cnnrnn[export]', or ask for one of those",
+            f"bundle {manifest.name!r} carries {len(manifest.select)} graphs of the search, {kind.name} not "
+            "among them (cnnrnn inspect lists them); the package onnx makes it: pip install onnx",
             name="onnx",
         ) from error
     _log.debug("made the select graph %s: %d bytes", kind.name, len(data))

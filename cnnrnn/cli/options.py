@@ -44,12 +44,23 @@ def search_options(arguments: argparse.Namespace, model: Model) -> dict[str, Any
     """The search options that were given, as the keywords of a model's call.
 
     Raises:
-        OptionsError: the file of phrases cannot be read, or the model cannot spell one.
+        OptionsError: the file of phrases cannot be read, or the model cannot spell one, or the prefix.
     """
     given = {key: getattr(arguments, key) for key in _SEARCH_KEYS}
-    given["prefix"] = None if arguments.prefix is None else tuple(model.tokenizer.encode(arguments.prefix))
+    given["prefix"] = None if arguments.prefix is None else _prefix(arguments.prefix, model)
     given["phrases"] = None if arguments.phrases is None else model.phrases(_lines(arguments.phrases))
     return {key: value for key, value in given.items() if value is not None}
+
+
+def _prefix(text: str, model: Model) -> tuple[int, ...]:
+    tokenizer = model.tokenizer
+    tokens = tuple(tokenizer.encode(text))
+    if tokenizer.unknown is not None and tokenizer.unknown in tokens:
+        raise OptionsError(
+            f"--prefix {text!r} has a word that the vocabulary of {tokenizer.size} lacks (its tokens are "
+            f"{' '.join(tokenizer.tokens(tokens))}); say it otherwise"
+        )
+    return tokens
 
 
 def _add_length(group: argparse._ArgumentGroup) -> None:

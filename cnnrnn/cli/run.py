@@ -127,5 +127,6 @@ def _show(name: str, answer: Any, as_json: bool) -> int:
     if as_json:
         print_json({**answer.to_dict(), "image": name})
     else:
-        print_line(f"{name}: {answer.text}  ({answer.score:.3f}, {answer.timings_ms['total']:.1f} ms)")
+        why = "" if answer.stopped == "finished" else f", {answer.stopped}"
+        print_line(f"{name}: {answer.text}  ({answer.score:.3f}, {answer.timings_ms['total']:.1f} ms{why})")
     return 0

@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar
 
 from cnnrnn.core.manifest import Manifest
-from cnnrnn.core.phrases import Phrases
 from cnnrnn.core.search_rules import MAX_BEAMS, MAX_LENGTH, MAX_PENALTY, check, check_batch
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
+
+    from cnnrnn.core.phrases import Phrases
 
 __all__ = [
     "MAX_BEAMS",
@@ -82,8 +83,8 @@ class SearchOptions:
         min_p: only tokens with this share of the likeliest one's probability (Nguyen et al.,
             arXiv 2407.01082); 0 is all.
         seed: of the draws; the same seed gives the same answer, alone or in a batch.
-        deadline_ms: when to stop with the best found so far, counted from the call; at least one step is
-            made. None is no deadline.
+        deadline_ms: when to stop with the best found so far, counted from when the graphs are ready; at least
+            one step is made. None is no deadline.
     """
 
     beams: int

@@ -39,6 +39,8 @@ def check(options: SearchOptions, manifest: Manifest) -> None:
     _check_tokens(options, manifest)
     if options.deadline_ms is not None:
         _check_number("deadline_ms", options.deadline_ms, 0, math.inf, "give milliseconds from the call")
+    if options.phrases == ():
+        raise OptionsError("phrases is empty; give model.phrases(texts), or one for each image")
     counts = _counts(options)
     if len(set(counts.values())) > 1:
         text = ", ".join(f"{name} for {count}" for name, count in counts.items())
