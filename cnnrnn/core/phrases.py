@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import chain
 from operator import index
 from typing import TYPE_CHECKING
@@ -96,10 +97,10 @@ class Phrases:
     def __len__(self) -> int:
         return len(self.sequences)
 
-    @property
-    def shortest(self) -> int:
-        """Tokens of the shortest phrase, the end token not counted."""
-        return min(map(len, self.sequences))
+    @cached_property
+    def longest(self) -> int:
+        """Tokens of the longest phrase, the end token not counted."""
+        return max(map(len, self.sequences))
 
     def trie(self, vocabulary: int, ends: Sequence[int]) -> Trie:
         """Their trie, built at the first call and kept; see `build_trie`."""

@@ -240,7 +240,7 @@ def _check_phrases(options: SearchOptions, manifest: Manifest, image: int) -> No
         raise OptionsError(f"phrases={phrases!r} is no Phrases; make one with model.phrases(texts)")
     vocabulary = manifest.vocabulary
     trie = phrases.trie(vocabulary.size, vocabulary.end)
-    needed = max(map(len, phrases.sequences)) + 1
+    needed = phrases.longest + 1
     longest = options.max_lengths(image + 1)[image]
     if longest < needed:
         raise OptionsError(

@@ -162,7 +162,7 @@ def test_phrases_are_hashed_by_identity_and_build_their_trie_once():
     phrases = Phrases([np.array([3, 4]), [3]])
     assert phrases.sequences == ((3, 4), (3,))
     assert all(type(token) is int for phrase in phrases.sequences for token in phrase)
-    assert (len(phrases), phrases.shortest) == (2, 1)
+    assert (len(phrases), phrases.longest) == (2, 2)
     assert {phrases: 1}[phrases] == 1
     assert phrases != Phrases([[3, 4], [3]])
     assert phrases.trie(6, (2,)) is phrases.trie(6, [2])

@@ -5,6 +5,9 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -103,3 +106,14 @@ def test_each_requirement_within_its_range_is_pinned_for_the_makefile(repository
     wanted = set(re.findall(r'"([a-z0-9-]+)>=', section)) | {"numpy", "tokenizers"}
     pinned = set(re.findall(r"^([a-z0-9-]+)==", (repository / "constraints.txt").read_text(), re.MULTILINE))
     assert wanted - pinned == {"onnxruntime-gpu", "tensorrt", "tensorrt-rtx", "cuda-core", "pycuda", "tomli"}
+
+
+def test_the_search_is_used_as_its_page_shows(repository: Path, tmp_path: Path) -> None:
+    page = (repository / "docs/search.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    shutil.copy(repository / "cnnrnn/samples/demo/cat-face.png", tmp_path / "cat.png")
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("cat"), "the streamed words of a picture of a cat"
