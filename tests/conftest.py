@@ -8,10 +8,13 @@ added after "a". Its attention looks at the upper left for the first word and go
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+
+if TYPE_CHECKING:
+    from tests.captioner_grid import CaptionerGrid
 
 WORDS = ("<pad>", "<start>", "<end>", "<unk>", "a", "red", "green", "blue", "square")
 SIDE = 8
@@ -74,6 +77,15 @@ def colour_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
         **{spec.file: make_select(kind) for kind, spec in selects.items()},
     }
     return write_bundle(tmp_path_factory.mktemp("bundles") / "colours", manifest, files).folder
+
+
+@pytest.fixture(scope="session")
+def captioner_grid(tmp_path_factory: pytest.TempPathFactory) -> CaptionerGrid:
+    """Every kind of captioner, each exported once, when it is first asked for."""
+    pytest.importorskip("torch")
+    from tests.captioner_grid import CaptionerGrid
+
+    return CaptionerGrid(tmp_path_factory.mktemp("grid"))
 
 
 @pytest.fixture

@@ -13,7 +13,9 @@
     ├── DataError                     a data set that cannot be read
     ├── TrainingError                 a training run that cannot go on
     ├── StorageError                  a file or folder that cannot be written; the old one is whole
+    │   └── CacheError                the folder of built engines
     ├── BackendError                  an inference engine that refused to load or to run
+    │   ├── EngineError               a graph that TensorRT refused to build; names the node and the fix
     │   └── NotFiniteError            a picture whose logits were NaN or infinite; names the step
     ├── ClosedError                   a model used after ``close()``
     └── MissingDependencyError (ImportError)    exit code 3: nothing to do it with; names what to install
@@ -86,8 +88,16 @@ class StorageError(CnnrnnError):
     """A file or folder could not be written. What stood at its place before stands there still, whole."""
 
 
+class CacheError(StorageError):
+    """The folder of built engines cannot be used: it cannot be written, or belongs to somebody else."""
+
+
 class BackendError(CnnrnnError):
     """An inference engine refused to load a graph or failed while running one."""
+
+
+class EngineError(BackendError):
+    """TensorRT refused to build a graph; the message names the node, its types and module, and what to do."""
 
 
 class NotFiniteError(BackendError):
