@@ -6,12 +6,16 @@ VENV ?= .venv
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-oracles test-install lint format train-emoji judge-emoji opencv-extra clean
+.PHONY: help demo test test-oracles test-install engine-bindings lint format train-emoji judge-emoji opencv-extra clean
 
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check
 INSTALL := $(PIP) install --quiet -c constraints.txt
 EXTRA = $$($(MAKE) --no-print-directory -s opencv-extra)
+
+# TensorRT's bindings of several versions, to check the builder against: each in a folder of its own.
+BINDINGS := tests/engine/rigs/bindings.txt
+PINNED = $$(sed -n 's/^\(tensorrt[a-z0-9-]*==.*\)$$/\1/p' $(BINDINGS))
 
 # An OpenCV that is installed and cannot be imported goes first: the other package would only half replace it.
 DROP_BROKEN_OPENCV = $(PY) -c 'import cv2' 2>/dev/null \
@@ -34,7 +38,7 @@ help:
 demo: $(VENV)/.installed-demo
 	@$(VENV)/bin/cnnrnn demo --output demo.html
 
-test: $(VENV)/.installed-test
+test: $(VENV)/.installed-test engine-bindings
 	$(PY) -m pytest
 
 test-oracles: $(VENV)/.installed-test
@@ -42,6 +46,16 @@ test-oracles: $(VENV)/.installed-test
 
 test-install: $(VENV)/.installed-test
 	$(PY) -m pytest -m network tests/packaging
+
+# Where a wheel can't be had, the tests that need it are skipped and say so; CNNRNN_REQUIRE_ENGINES=1 fails them.
+engine-bindings: $(VENV)/.installed-test
+	@if [ "$$(uname -sm)" != 'Linux x86_64' ]; then exit 0; fi; \
+	for wheel in $(PINNED); do \
+	  folder="$(VENV)/tensorrt/$${wheel##*==}"; \
+	  if [ -d "$$folder/tensorrt_bindings" ]; then continue; fi; \
+	  said="$$($(PIP) install --quiet --no-deps --only-binary :all: --upgrade --target "$$folder" "$$wheel" 2>&1)" \
+	    || echo "$$wheel cannot be had here, so its tests are skipped: $${said##*ERROR: }" >&2; \
+	done
 
 lint: $(VENV)/.installed-test
 	$(VENV)/bin/ruff check .

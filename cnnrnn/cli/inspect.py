@@ -1,6 +1,7 @@
-"""Say what a bundle holds, and verify every file of it.
+"""Say what a bundle holds, and verify every file of it; or what the cache of built engines holds.
 
 The SHA-256 of each file is compared with the manifest's; a file that is missing or altered is exit code 1.
+With --cache, each engine is listed with its size and, where it will not be loaded here, the reason.
 """
 
 from __future__ import annotations
@@ -10,24 +11,48 @@ import dataclasses
 from collections.abc import Iterable
 from typing import Any
 
-from cnnrnn.cli import options
 from cnnrnn.cli.output import print_json, print_line, table
 from cnnrnn.core.bundle import Bundle
+from cnnrnn.core.errors import OptionsError
 from cnnrnn.core.manifest import GraphSpec, Manifest
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """BUNDLE alone."""
-    options.add_bundle(parser)
+    """BUNDLE, or the cache."""
+    parser.add_argument(
+        "bundle", metavar="BUNDLE", nargs="?", help="a bundle's folder, or the name of a shipped one (emoji)"
+    )
+    parser.add_argument(
+        "--cache", action="store_true", help="list the cache of built engines (CNNRNN_CACHE names its folder)"
+    )
+    parser.add_argument(
+        "--prune", action="store_true", help="with --cache: remove the engines that will not be loaded here"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Read and verify all of a bundle, then describe it.
+    """Read and verify all of a bundle, or of the cache, then describe it.
 
     Raises:
+        OptionsError: neither a bundle nor the cache is asked for, or both.
         UnknownBundleError: no such folder and no such name.
         BundleError: the manifest is not valid, or a file is missing or altered.
+        CacheError: the cache's folder cannot be read, or is not the user's own.
     """
+    if arguments.prune and not arguments.cache:
+        raise OptionsError("--prune removes from the cache of built engines; give --cache too")
+    if arguments.cache and arguments.bundle:
+        raise OptionsError("give either BUNDLE or --cache: the cache is for the engines of all bundles")
+    if arguments.cache:
+        from cnnrnn.cli import inspect_cache
+
+        return inspect_cache.run(prune=arguments.prune, as_json=arguments.json)
+    if not arguments.bundle:
+        raise OptionsError("say which BUNDLE (emoji, say), or --cache for the cache of built engines")
+    return _run(arguments)
+
+
+def _run(arguments: argparse.Namespace) -> int:
     bundle = Bundle.open(arguments.bundle)
     total = sum(len(bundle.read(name)) for name in bundle.manifest.files)
     if arguments.json:

@@ -1,0 +1,103 @@
+"""The graphs that engines are built of in the tests: of shipped bundles, and of every kind of captioner."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import onnx
+
+from cnnrnn.core.bundle import Bundle
+from cnnrnn.core.manifest import GraphSpec
+from cnnrnn.runtime.engine.bucket import Bucket, Shapes, input_shapes, sizes
+from tests.engine.rigs.compiler import Job
+
+IMAGES = (1, 4)
+BEAMS = (1, 5)
+CAPABILITIES = ("7.5", "8.6", "12.0")
+# What a bundle does not carry is lowered here, where the code for it is there.
+LOWERED = ("fp16",) if importlib.util.find_spec("cnnrnn.export.precision.lower") else ()
+PRECISIONS = ("fp32", *LOWERED)
+DTYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
+
+
+@dataclass(frozen=True)
+class Graph:
+    """One graph and the buckets that it is compiled for.
+
+    Attributes:
+        role: ``"encoder"``, ``"step"`` or ``"select"``.
+        precision: ``"fp32"`` or another; of a select graph ``""``.
+        model: ONNX bytes with their weights inside.
+        shapes: of the inputs, in each bucket; the last is the largest.
+    """
+
+    name: str
+    role: str
+    precision: str
+    model: bytes
+    shapes: tuple[Shapes, ...]
+
+    def jobs(self, capabilities: Iterable[str] = CAPABILITIES) -> list[Job]:
+        """One for each compute capability in each bucket."""
+        return [
+            Job(self.name, self.model, shapes, capability)
+            for capability in capabilities
+            for shapes in self.shapes
+        ]
+
+
+@lru_cache
+def model_graphs(folder: Path | str, precision: str) -> tuple[Graph, ...]:
+    """Encoder and step of a bundle, lowered here where it does not carry the precision."""
+    bundle = Bundle.open(folder)
+    buckets = [Bucket(images, beams) for images in IMAGES for beams in BEAMS]
+    carried = bundle.manifest.precisions.get(precision)
+    graphs = []
+    for role, spec in (carried or bundle.manifest.precisions["fp32"]).items():
+        model = _read(bundle)(spec.file)
+        name = f"{bundle.manifest.name}/{spec.file}"
+        if carried is None:
+            model, name = _lower(model, precision), name.replace("fp32/", f"{precision}/")
+        graphs.append(Graph(name, role, precision, model, _shapes(bundle, spec, buckets)))
+    return tuple(graphs)
+
+
+@lru_cache
+def select_graphs(folder: Path | str, beams: tuple[int, ...] = ()) -> tuple[Graph, ...]:
+    """The search's graphs that a bundle carries, of these beams or all."""
+    bundle = Bundle.open(folder)
+    graphs = []
+    for spec in bundle.manifest.select.values():
+        width = next(tensor.shape[1] for tensor in spec.inputs if tensor.name == "logits")
+        assert isinstance(width, int)
+        if not beams or width in beams:
+            shapes = _shapes(bundle, spec, [Bucket(images, width) for images in IMAGES])
+            graphs.append(
+                Graph(f"{bundle.manifest.name}/{spec.file}", "select", "", bundle.read(spec.file), shapes)
+            )
+    return tuple(graphs)
+
+
+def _read(bundle: Bundle) -> Callable[[str], bytes]:
+    """What gives a graph with its weights inside."""
+    return getattr(bundle, "graph", bundle.read)
+
+
+def _lower(model: bytes, precision: str) -> bytes:
+    from cnnrnn.export.precision.lower import lower
+
+    return lower(onnx.load_from_string(model), precision).SerializeToString()
+
+
+def _shapes(bundle: Bundle, spec: GraphSpec, buckets: Iterable[Bucket]) -> tuple[Shapes, ...]:
+    """In each bucket, those that are the same once: an encoder has no beams."""
+    found: list[Shapes] = []
+    for bucket in buckets:
+        shapes = input_shapes(spec, sizes(bundle.manifest, bucket))
+        if shapes not in found:
+            found.append(shapes)
+    return tuple(found)
