@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import os
 from collections.abc import Iterable, Sequence
@@ -18,17 +17,18 @@ from cnnrnn.core.bundle import Bundle
 from cnnrnn.core.errors import ClosedError, ImageError, NotFiniteError, OptionsError
 from cnnrnn.core.manifest import Manifest
 from cnnrnn.core.phrases import Phrases
-from cnnrnn.core.search import SearchOptions, SearchSettings, check_batch, options_for
+from cnnrnn.core.search import SearchOptions, SearchSettings, check_batch, check_names, options_for
+from cnnrnn.core.search_reasons import Stopped, reason
 from cnnrnn.core.tokenizer import Tokenizer
 from cnnrnn.runtime.backend import Backend
 from cnnrnn.runtime.backtrace import Path as TokenPath
 from cnnrnn.runtime.backtrace import trace_back
 from cnnrnn.runtime.clock import Clock
 from cnnrnn.runtime.image import Color, ImageSource, check_color, fit, read_image
-from cnnrnn.runtime.loop import History, Search, SpecialTokens, decode
+from cnnrnn.runtime.loop import History, Search, SpecialTokens, decode, prepare
 from cnnrnn.runtime.ort_cpu import NAME as ORT_CPU
-from cnnrnn.runtime.ort_cpu import Graphs, OrtCpuBackend
-from cnnrnn.runtime.result import Hypothesis, Result, Stopped
+from cnnrnn.runtime.ort_cpu import NOT_RUN, Graphs, OrtCpuBackend
+from cnnrnn.runtime.result import Hypothesis, Result
 from cnnrnn.runtime.select import SelectKind
 from cnnrnn.runtime.stream import Stream
 
@@ -80,6 +80,12 @@ def load(
         raise OptionsError(
             f"precision={chosen!r} is not in bundle {opened.manifest.name!r}; it has {', '.join(carried)}"
         )
+    if chosen in NOT_RUN:
+        others = ", ".join(name for name in carried if name not in NOT_RUN) or "no other"
+        raise OptionsError(
+            f"precision={chosen!r} is not run by {backend}: ONNX Runtime computes nothing in it on a CPU; "
+            f"beside it the bundle has {others}"
+        )
     runner = OrtCpuBackend(Graphs.of(opened, chosen), threads)
     _log.info("loaded %s: %s %s, %d threads", opened.folder, backend, chosen, runner.threads)
     return Model(runner, opened.manifest, opened.tokenizer())
@@ -92,6 +98,16 @@ class _Prepared:
     pixels: NDArray[np.uint8]
     name: str | None
     stages_ms: dict[str, float]
+
+
+@dataclass(frozen=True)
+class _Ready:
+    """A call whose options are checked and whose graphs are there."""
+
+    backend: Backend
+    search: SearchOptions
+    kind: SelectKind
+    color: Color
 
 
 class CallOptions(SearchSettings, total=False):
@@ -149,7 +165,8 @@ class Model:
                 read, or whose logits are not finite, and answers for the others.
             options: ``color``, the order of channels of pictures given as arrays (``"bgr"`` by default), and
                 those of the search: `cnnrnn.core.search.SearchOptions` says what each means. What is not
-                given, or None, is the bundle's default; ``n_best`` then is every hypothesis.
+                given, or None, is the bundle's default; ``n_best`` then is every hypothesis. ``prefix`` may
+                be a text, or a text for each picture.
 
         Returns:
             A `Result`, or a list of them in the order of the pictures. Pictures of a list are decoded
@@ -163,7 +180,7 @@ class Model:
             ClosedError: the model is closed.
             BackendError: a graph failed.
         """
-        backend, search, color = self._ready(options)
+        ready = self._ready(options, also=("errors",))
         clock = Clock()
         if errors not in ("raise", "return"):
             raise OptionsError(f"errors={errors!r} is unknown; give 'raise' or 'return'")
@@ -171,8 +188,8 @@ class Model:
         if several and not images:
             raise OptionsError("images is an empty list; give one picture or more")
         sources: Sequence[ImageSource] = images if isinstance(images, (list, tuple)) else (images,)
-        check_batch(search, len(sources))
-        answers = self._answers(backend, sources, search, color, clock, raises=errors == "raise")
+        check_batch(ready.search, len(sources))
+        answers = self._answers(ready, sources, clock, raises=errors == "raise")
         return answers if several else answers[0]
 
     def stream(self, image: ImageSource, **options: Unpack[CallOptions]) -> Stream:
@@ -191,20 +208,21 @@ class Model:
         Raises:
             As a call of the model; `NotFiniteError` and other errors of the backend come from the iterator.
         """
-        backend, search, color = self._ready(options)
+        ready = self._ready(options)
         clock = Clock()
-        check_batch(search, 1)
-        picture = self._prepare(image, color)
+        check_batch(ready.search, 1)
+        picture = self._prepare(image, ready.color)
+        stages = Clock(before_ms=clock.total_ms)
 
-        def result(history: History, stages: Clock) -> Result:
-            answer = self._result(backend, picture, history, 0, stages, "the picture")
+        def result(history: History) -> Result:
+            answer = self._result(ready.backend, picture, history, 0, stages, "the picture")
             if isinstance(answer, NotFiniteError):
                 raise answer
             return answer
 
-        stages = Clock()
-        steps = Search(backend, picture.pixels[None], _remaining(search, clock), self._special, stages)
-        return Stream(steps, self.tokenizer, lambda history: result(history, stages))
+        pixels = picture.pixels[None]
+        steps = Search(ready.backend, pixels, ready.search, self._special, stages, ready.kind)
+        return Stream(steps, self.tokenizer, result)
 
     def phrases(self, texts: Iterable[str]) -> Phrases:
         """The option ``phrases`` of these texts, as the model's tokenizer spells them; keep it.
@@ -235,49 +253,53 @@ class Model:
             raise ClosedError(f"the model {self.manifest.name!r} is closed; load it again")
         return backend
 
-    def _ready(self, options: CallOptions) -> tuple[Backend, SearchOptions, Color]:
-        """Everything that can be refused before the first picture is read."""
+    def _ready(self, options: CallOptions, also: tuple[str, ...] = ()) -> _Ready:
+        """Everything that can be refused before the first picture is read; ``also`` are names known too."""
         backend = self._open_backend()
+        check_names(options, {*CallOptions.__optional_keys__, *also})
         settings: dict[str, Any] = dict(options)
         color: Color = settings.pop("color", "bgr")
+        settings["prefix"] = self._spelt(settings.get("prefix"))
         search = options_for(self.manifest, **settings)
         check_color(color)
-        vocabulary = self.manifest.vocabulary
-        backend.prepare(SelectKind.of(search, end_count=len(vocabulary.end), vocabulary=vocabulary.size))
-        return backend, search, color
+        return _Ready(backend, search, prepare(backend, search, self._special), color)
+
+    def _spelt(self, prefix: Any) -> Any:
+        """The option ``prefix`` with token ids for its texts."""
+        if isinstance(prefix, str):
+            return self.tokenizer.spell(prefix, "prefix")
+        if not isinstance(prefix, (list, tuple)):
+            return prefix
+        return [
+            self.tokenizer.spell(entry, f"prefix[{place}]") if isinstance(entry, str) else entry
+            for place, entry in enumerate(prefix)
+        ]
 
     def _answers(
-        self,
-        backend: Backend,
-        sources: Sequence[ImageSource],
-        options: SearchOptions,
-        color: Color,
-        clock: Clock,
-        *,
-        raises: bool,
+        self, ready: _Ready, sources: Sequence[ImageSource], clock: Clock, *, raises: bool
     ) -> list[Result | Failure]:
         """All pictures are read before the first is captioned: an error that is raised costs no work."""
         answers: dict[int, Result | Failure] = {}
-        ready: list[tuple[int, _Prepared]] = []
+        pictures: list[tuple[int, _Prepared]] = []
         for index, source in enumerate(sources):
             try:
-                ready.append((index, self._prepare(source, color)))
+                pictures.append((index, self._prepare(source, ready.color)))
             except ImageError as error:
                 if len(sources) > 1:
                     error = ImageError(f"picture {index} of {len(sources)}: {error}")
                 if raises:
                     raise error from None
                 answers[index] = error
-        for first in range(0, len(ready), MAX_BATCH):
-            part = ready[first : first + MAX_BATCH]
+        for first in range(0, len(pictures), MAX_BATCH):
+            part = pictures[first : first + MAX_BATCH]
             indices = [index for index, _ in part]
-            chosen = _remaining(options.of_images(indices), clock)
-            stages = Clock()
+            chosen = ready.search.of_images(indices)
+            stages = Clock(before_ms=clock.total_ms)
             pixels = np.stack([picture.pixels for _, picture in part])
-            history = decode(backend, pixels, chosen, self._special, stages)
+            history = decode(ready.backend, pixels, chosen, self._special, stages, ready.kind)
             for row, (index, picture) in enumerate(part):
                 what = f"picture {index} of {len(sources)}" if len(sources) > 1 else "the picture"
-                answers[index] = self._result(backend, picture, history, row, stages, what)
+                answers[index] = self._result(ready.backend, picture, history, row, stages, what)
             broken = [answer for answer in map(answers.get, indices) if isinstance(answer, NotFiniteError)]
             if raises and broken:
                 raise broken[0]
@@ -297,13 +319,17 @@ class Model:
     ) -> Result | NotFiniteError:
         """The answer for one picture of a batch that has been searched."""
         if history.faults[row]:
+            advice = "the model itself makes them: train or export it again"
+            if backend.precision != "fp32":
+                advice = "try precision='fp32'"
             return NotFiniteError(
                 f"{what} got no caption: the decoder's logits are not finite in step {history.faults[row]}, "
-                f"in {backend.name} {backend.precision}; try precision='fp32'"
+                f"in {backend.name} {backend.precision}; {advice}"
             )
         with clock.stage("backtrace"):
             paths = trace_back(history, row, history.options.n_best)
             hypotheses = tuple(self._hypothesis(path) for path in paths)
+        stopped = _stopped(history, row, hypotheses[0])
         return Result(
             hypotheses=hypotheses,
             image=picture.name,
@@ -312,7 +338,8 @@ class Model:
             backend=backend.name,
             precision=backend.precision,
             steps=len(history.tokens),
-            stopped=_stopped(history, row, hypotheses[0]),
+            stopped=stopped,
+            reason=reason(stopped, history.options, len(hypotheses[0].tokens), row),
         )
 
     def _hypothesis(self, path: TokenPath) -> Hypothesis:
@@ -335,13 +362,6 @@ def _stopped(history: History, row: int, best: Hypothesis) -> Stopped:
     if best.finished:
         return "finished"
     return "max_length" if history.finished_steps[row].any() else "no_token"
-
-
-def _remaining(options: SearchOptions, clock: Clock) -> SearchOptions:
-    """The options with what is left of the deadline; ``clock`` was started when they were ready."""
-    if options.deadline_ms is None:
-        return options
-    return dataclasses.replace(options, deadline_ms=options.deadline_ms - clock.total_ms)
 
 
 def _timings(picture: _Prepared, clock: Clock) -> dict[str, float]:

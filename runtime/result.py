@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Stopped: TypeAlias = Literal["finished", "max_length", "deadline", "no_token"]
+from cnnrnn.core.search_reasons import Stopped
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,7 @@ class Result:
         stopped: why the search was over: ``"finished"``, the best hypothesis ended by itself;
             ``"max_length"``, it was cut off there; ``"deadline"``, the best so far is given, finished or
             not; ``"no_token"``, nothing was finished and no token was allowed after this prefix.
+        reason: the same as a sentence, with the options that were the cause; empty for ``"finished"``.
     """
 
     hypotheses: tuple[Hypothesis, ...]
@@ -78,6 +79,7 @@ class Result:
     precision: str
     steps: int
     stopped: Stopped = "finished"
+    reason: str = ""
 
     def __repr__(self) -> str:
         count = len(self.hypotheses)
@@ -121,6 +123,7 @@ class Result:
             "tokens": list(self.tokens),
             "hypotheses": [hypothesis.to_dict() for hypothesis in self.hypotheses],
             "stopped": self.stopped,
+            "reason": self.reason,
             "timings_ms": {name: round(value, 3) for name, value in self.timings_ms.items()},
             "backend": self.backend,
             "precision": self.precision,

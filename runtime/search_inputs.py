@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cnnrnn.core.phrases import join_tries
+from cnnrnn.core.phrases import Phrases
 from cnnrnn.core.search import SearchOptions
-from cnnrnn.core.search_rules import MAX_NGRAM
-from cnnrnn.runtime.select import DEAD, EARLY_STOPPING_CODES, EMPTY, SelectKind, constant_specs
+from cnnrnn.core.search_limits import MAX_LENGTH, MAX_NGRAM
+from cnnrnn.runtime.select import DEAD, EMPTY, STOPS, SelectKind, constant_specs
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -38,11 +38,8 @@ def start(
         "scores": scores,
         "finished_scores": np.full(shape, EMPTY, np.float32),
         "finished_logprobs": np.zeros(shape, np.float32),
-        "finished_beams": np.zeros(shape, np.int32),
-        "finished_steps": np.zeros(shape, np.int32),
-        "finished_tokens": np.zeros(shape, np.int32),
-        "done": np.zeros(batch, np.int32),
-        "faults": np.zeros(batch, np.int32),
+        "finished": np.zeros((batch, 3 * kind.beams), np.int32),
+        "done": np.zeros((batch, 1), np.int32),
         "step": np.zeros(1, np.int32),
     }
     if kind.groups > 1:
@@ -61,13 +58,13 @@ def start(
         for row, prefix in zip(constants["prefix"], options.prefixes(batch), strict=True):
             row[: len(prefix)] = prefix
     if kind.trie:
-        tries = [phrases.trie(vocabulary, special.end) for phrases in options.phrases_of(batch)]
-        constants["trie_base"], constants["trie_check"], roots = join_tries(tries)
+        tries = Phrases.joined(options.phrases_of(batch), vocabulary, special.end)
+        constants["trie_base"], constants["trie_check"] = tries.base, tries.check
         constants["token_ids"] = np.arange(vocabulary, dtype=np.int32)
-        state["nodes"] = np.repeat(roots[:, None], kind.beams, axis=1)
+        state["nodes"] = np.repeat(tries.roots[:, None], kind.beams, axis=1)
     if kind.sampling:
         constants["uniforms"] = np.repeat(
-            uniforms(options.seed, kind.beams, _steps(options))[None], batch, axis=0
+            uniforms(options.seed or 0, kind.beams, _steps(options))[None], batch, axis=0
         )
     known = {tensor.name for tensor in constant_specs(kind)}
     return state, {name: array for name, array in constants.items() if name in known}
@@ -90,13 +87,16 @@ def uniforms(seed: int, beams: int, steps: int) -> NDArray[np.float32]:
 def _numbers(options: SearchOptions, batch: int, special: SpecialTokens) -> Arrays:
     """The options that are numbers, whether or not the graph has them."""
     # Greedy search ends with its first end token, as Transformers' does, whatever early_stopping says.
-    stopping = True if options.beams == 1 else options.early_stopping
+    stops = options.beams == 1 or options.early_stopping is True
+    # A longer answer can have a better score only where length is rewarded.
+    patient = options.early_stopping == "never" and options.length_penalty > 0
+    longest = np.asarray(options.max_lengths(batch), np.int32)[:, None]
     return {
-        "max_length": np.asarray(options.max_lengths(batch), np.int32),
+        "max_length": longest,
         "min_length": np.full(1, options.min_length, np.int32),
-        "length_penalty": _number(options.length_penalty),
-        "length_offset": _number(5 if options.length_penalty_type == "gnmt" else 0),
-        "early_stopping": np.full(1, EARLY_STOPPING_CODES[stopping], np.int32),
+        "divisors": divisors(options),
+        "reach": longest * patient,
+        "ceiling": _number(STOPS if stops else float(np.finfo(np.float32).max)),
         "end_tokens": np.asarray(special.end, np.int32),
         "diversity_penalty": _number(options.diversity_penalty),
         "repetition_penalty": _number(options.repetition_penalty),
@@ -105,6 +105,12 @@ def _numbers(options: SearchOptions, batch: int, special: SpecialTokens) -> Arra
         "top_p": _number(options.top_p),
         "min_p": _number(options.min_p),
     }
+
+
+def divisors(options: SearchOptions) -> NDArray[np.float32]:
+    """What the log-probability of an answer of each length is divided by; of length 0 there is none."""
+    lengths = np.arange(1, MAX_LENGTH + 1, dtype=np.float64)
+    return np.append(1.0, options.divisor(lengths)).astype(np.float32)
 
 
 def _number(value: float) -> NDArray[np.float32]:

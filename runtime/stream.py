@@ -10,7 +10,7 @@ import numpy as np
 
 from cnnrnn.core.errors import RequestError
 from cnnrnn.core.tokenizer import Tokenizer
-from cnnrnn.runtime.loop import History, Latest, Search
+from cnnrnn.runtime.loop import History, Search, Steps
 from cnnrnn.runtime.result import Result
 from cnnrnn.runtime.select import DEAD
 
@@ -37,17 +37,18 @@ class Settling:
         self._beams: list[Tokens] | None = None
         self._best: Tokens | None = None
 
-    def after(self, step: Latest) -> Tokens:
-        """The settled tokens after a step; each answer starts with the one before."""
-        before: list[Tokens] = self._beams or [()] * step.tokens.shape[1]
+    def after(self, step: Steps) -> Tokens:
+        """The settled tokens after one more step; each answer starts with the one before."""
+        tokens, parents, scores = step.tokens[0, 0], step.parents[0, 0], step.scores[0, 0]
+        before: list[Tokens] = self._beams or [()] * len(tokens)
         length = len(before[0]) + 1
         slot = int(np.argmax(step.finished_scores[0]))
         if step.finished_steps[0, slot] == length:
             self._best = (*before[step.finished_beams[0, slot]], int(step.finished_tokens[0, slot]))
-        pairs = zip(step.parents[0].tolist(), step.tokens[0].tolist(), strict=True)
+        pairs = zip(parents.tolist(), tokens.tolist(), strict=True)
         self._beams = [(*before[parent], token) for parent, token in pairs]
-        alive = (step.scores[0] > DEAD / 2).tolist()
-        winning = [tokens for tokens, lives in zip(self._beams, alive, strict=True) if lives]
+        alive = (scores > DEAD / 2).tolist()
+        winning = [beam for beam, lives in zip(self._beams, alive, strict=True) if lives]
         if self._best is not None:
             winning.append(self._best)
         return tuple(column[0] for column in takewhile(_alike, zip(*winning, strict=False)))

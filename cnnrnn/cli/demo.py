@@ -59,14 +59,11 @@ def run(arguments: argparse.Namespace) -> int:
     if not pictures:
         raise OptionsError(f"folder {folder} holds no picture")
     from cnnrnn.cli.page import Answered, write_page
-    from cnnrnn.runtime.model import load
 
     extras.require_cv2()  # now, so that its import is not a part of the first picture's time
-    with load(
-        arguments.bundle, backend=arguments.backend, precision=arguments.precision, threads=arguments.threads
-    ) as model:
+    with options.load_model(arguments) as model:
         chosen = options.search_options(arguments, model)
-        results = [(path, model(path, errors="return", **chosen)) for path in pictures]
+        results = [(path, model(path, errors="return", **chosen.keywords)) for path in pictures]
         broken = [(path, result) for path, result in results if isinstance(result, CnnrnnError)]
         answered = [Answered(path, result) for path, result in results if not isinstance(result, CnnrnnError)]
         for path, error in broken:
@@ -78,7 +75,8 @@ def run(arguments: argparse.Namespace) -> int:
         write_page(arguments.output, answered, model.manifest, _about(model, answered))
     if arguments.json:
         for item in answered:
-            print_json({**item.result.to_dict(), "image": str(item.path)})
+            line = {**item.result.to_dict(), "image": str(item.path), "reason": chosen.reason(item.result)}
+            print_json(line)
     else:
         _print(answered)
     note(f"wrote {arguments.output}: open it in a browser to see where the decoder looked")

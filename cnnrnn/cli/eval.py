@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--batch", type=int, default=16, metavar="B", help="pictures at once (default: %(default)s)"
     )
-    parser.add_argument("--precision", help="fp32, fp16 or int8, where the bundle has it")
+    parser.add_argument("--precision", help="one that the bundle has: fp32 (default), fp16, ...")
     parser.add_argument(
         "--captions", type=Path, metavar="FILE", help="write every caption beside its references (JSONL)"
     )

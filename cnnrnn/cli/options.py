@@ -3,17 +3,49 @@
 from __future__ import annotations
 
 import argparse
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnnrnn.core.errors import OptionsError
-from cnnrnn.core.search import SearchSettings
+from cnnrnn.core.search import SearchOptions, SearchSettings, options_for
+from cnnrnn.core.search_limits import LIMITS, Wording
+from cnnrnn.core.search_reasons import reason
 
 if TYPE_CHECKING:
+    from cnnrnn.core.phrases import Phrases
     from cnnrnn.runtime.model import Model
+    from cnnrnn.runtime.result import Result
 
 # Of the search's options, those that are given as they are; a prefix and phrases need the tokenizer.
 _SEARCH_KEYS = tuple(name for name in SearchSettings.__annotations__ if name not in ("prefix", "phrases"))
+
+
+class Flags(Wording):
+    """An option as the command line has it: ``--top-k 5``."""
+
+    def name(self, option: str) -> str:
+        return "--" + option.replace("_", "-")
+
+    def given(self, option: str, value: object) -> str:
+        return self.name(option) if value is True else f"{self.name(option)} {_written(value)}"
+
+
+FLAGS = Flags()
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The search options that were given, as the keywords of a model's call, and all of them, checked."""
+
+    keywords: dict[str, Any]
+    search: SearchOptions
+
+    def reason(self, answer: Result) -> str:
+        """Why the search was over, with the flags that were the cause; empty where the answer ended."""
+        return reason(answer.stopped, self.search, len(answer.tokens), wording=FLAGS)
 
 
 def add_bundle(parser: argparse.ArgumentParser) -> None:
@@ -27,10 +59,31 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
     """Which engine runs the graphs, and how."""
     group = parser.add_argument_group("engine")
     group.add_argument("--backend", default="ort-cpu", help="what runs the graphs (default: %(default)s)")
-    group.add_argument("--precision", help="fp32, fp16 or int8, where the bundle has it (default: its first)")
+    group.add_argument("--precision", help="one that the bundle has: fp32 (default), fp16, ...")
     group.add_argument(
-        "--threads", type=int, help="threads of the engine (default: the physical cores)", metavar="N"
+        "--threads", type=integer, help="threads of the engine (default: the physical cores)", metavar="N"
     )
+
+
+def load_model(arguments: argparse.Namespace) -> Model:
+    """Load BUNDLE on the engine that was chosen.
+
+    Raises:
+        OptionsError: naming the flag of the engine that cannot be had.
+        CnnrnnError: the bundle or the engine cannot be used.
+    """
+    from cnnrnn.runtime.model import load
+
+    try:
+        return load(
+            arguments.bundle,
+            backend=arguments.backend,
+            precision=arguments.precision,
+            threads=arguments.threads,
+        )
+    except OptionsError as error:
+        flag = re.sub(r"^(backend|precision|threads)='?(.*?)'?(?=[ ;])", r"--\1 \2", str(error))
+        raise OptionsError(flag) from error
 
 
 def add_search(parser: argparse.ArgumentParser) -> None:
@@ -40,70 +93,57 @@ def add_search(parser: argparse.ArgumentParser) -> None:
     _add_sampling(parser.add_argument_group("groups and sampling"))
 
 
-def search_options(arguments: argparse.Namespace, model: Model) -> dict[str, Any]:
-    """The search options that were given, as the keywords of a model's call.
+def search_options(arguments: argparse.Namespace, model: Model) -> Chosen:
+    """The search options that were given, checked: what is refused is named by its flag.
 
     Raises:
-        OptionsError: the file of phrases cannot be read, or the model cannot spell one, or the prefix.
+        OptionsError: an option is refused, the file of phrases cannot be read, or the model cannot spell one,
+            or the prefix.
     """
     given = {key: getattr(arguments, key) for key in _SEARCH_KEYS}
-    given["prefix"] = None if arguments.prefix is None else _prefix(arguments.prefix, model)
-    given["phrases"] = None if arguments.phrases is None else model.phrases(_lines(arguments.phrases))
-    return {key: value for key, value in given.items() if value is not None}
+    if arguments.prefix is not None:
+        given["prefix"] = model.tokenizer.spell(arguments.prefix, FLAGS.name("prefix"))
+    if arguments.phrases is not None:
+        given["phrases"] = _phrases(arguments.phrases, model)
+    keywords: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
+    return Chosen(keywords, options_for(model.manifest, wording=FLAGS, **keywords))
 
 
-def _prefix(text: str, model: Model) -> tuple[int, ...]:
-    tokenizer = model.tokenizer
-    tokens = tuple(tokenizer.encode(text))
-    if tokenizer.unknown is not None and tokenizer.unknown in tokens:
-        raise OptionsError(
-            f"--prefix {text!r} has a word that the vocabulary of {tokenizer.size} lacks (its tokens are "
-            f"{' '.join(tokenizer.tokens(tokens))}); say it otherwise"
-        )
-    return tokens
+def integer(text: str) -> int:
+    """An integer, for argparse; its limits are checked where it is used."""
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not an integer; give one without a point") from None
 
 
 def _add_length(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--beams", "--num-beams", type=int, metavar="K", help="beam width; 1 is greedy")
-    group.add_argument(
-        "--max-length", "--max-new-tokens", type=int, metavar="T", help="most tokens in an answer"
+    _add_number(group, "beams", "K", "beam width; 1 is greedy", "--num-beams")
+    _add_number(group, "max_length", "T", "most tokens in an answer", "--max-new-tokens")
+    _add_number(
+        group,
+        "min_length",
+        "T",
+        "least tokens in an answer before its end, at most T of --max-length",
+        "--min-new-tokens",
     )
-    group.add_argument(
-        "--min-length", "--min-new-tokens", type=int, metavar="T", help="least tokens in an answer"
-    )
-    group.add_argument(
-        "--length-penalty",
-        type=float,
-        metavar="P",
-        help="score = log-probability / length**P; above 0 likes long",
-    )
+    _add_number(group, "length_penalty", "P", "score = log-probability / length**P; above 0 likes long")
     group.add_argument(
         "--length-penalty-type",
         choices=("length", "gnmt"),
         help="divide by length**P, or by GNMT's ((5 + length) / 6)**P",
     )
-    group.add_argument(
-        "--coverage-penalty",
-        type=float,
-        metavar="B",
-        help="GNMT's beta: every part of the picture wants a look",
-    )
+    _add_number(group, "coverage_penalty", "B", "GNMT's beta: every part of the picture wants a look")
     group.add_argument(
         "--early-stopping",
         type=_early_stopping,
         metavar="{true,false,never}",
         help="when to stop once K answers are finished: at once, when no better one is likely, or possible",
     )
-    group.add_argument(
-        "--n-best",
-        "--num-return-sequences",
-        type=int,
-        metavar="N",
-        help="hypotheses to list (default: the beam width)",
+    _add_number(
+        group, "n_best", "N", "hypotheses to list, at most the beam width (default)", "--num-return-sequences"
     )
-    group.add_argument(
-        "--deadline-ms", type=float, metavar="MS", help="give the best found so far after this time"
-    )
+    _add_number(group, "deadline_ms", "MS", "give the best found so far after this time")
 
 
 def _add_constraints(group: argparse._ArgumentGroup) -> None:
@@ -111,66 +151,100 @@ def _add_constraints(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--phrases", type=Path, metavar="FILE", help="the only answers there may be, one a line"
     )
+    _add_number(group, "repetition_penalty", "P", "above 1, tokens that came before are less likely")
+    _add_number(group, "no_repeat_ngram_size", "N", "no N tokens in a row come twice")
     group.add_argument(
-        "--repetition-penalty",
-        type=float,
-        metavar="P",
-        help="above 1, tokens that came before are less likely",
+        "--suppress-tokens",
+        type=_tokens,
+        metavar="ID,...",
+        help="token ids that never come; 0 to V - 1",
     )
-    group.add_argument(
-        "--no-repeat-ngram-size", type=int, metavar="N", help="no N tokens in a row come twice, N from 1 to 4"
-    )
-    group.add_argument("--suppress-tokens", type=_tokens, metavar="ID,...", help="token ids that never come")
     group.add_argument(
         "--bad-words-ids",
         type=_sequences,
         metavar="ID,...;...",
-        help="sequences of token ids that never come, with ; between sequences",
+        help="sequences of token ids that never come, with ; between sequences; 0 to V - 1",
     )
 
 
 def _add_sampling(group: argparse._ArgumentGroup) -> None:
-    group.add_argument(
-        "--num-beam-groups",
-        type=int,
-        metavar="G",
-        help="groups of beams that are kept different from one another",
+    _add_number(
+        group, "num_beam_groups", "G", "groups of beams that are kept different from one another; divides K"
     )
-    group.add_argument(
-        "--diversity-penalty",
-        type=float,
-        metavar="P",
-        help="what a token loses that a group before has chosen",
-    )
+    _add_number(group, "diversity_penalty", "P", "what a token loses that a group before has chosen")
     group.add_argument(
         "--do-sample",
         action="store_true",
         default=None,
         help="draw as many answers as there are beams, and list them by score",
     )
-    group.add_argument(
-        "--temperature", type=float, metavar="T", help="above 1 draws more freely, below 1 less"
-    )
-    group.add_argument("--top-k", type=int, metavar="K", help="draw from the K likeliest tokens")
-    group.add_argument(
-        "--top-p", type=float, metavar="P", help="draw from the likeliest that make up P together"
-    )
-    group.add_argument(
-        "--min-p",
-        type=float,
-        metavar="P",
-        help="draw from those with P times the likeliest one's probability",
-    )
-    group.add_argument("--seed", type=int, metavar="N", help="of the draws (default: 0)")
+    _add_number(group, "temperature", "T", "above 1 draws more freely, below 1 less")
+    _add_number(group, "top_k", "K", "draw from the K likeliest tokens")
+    _add_number(group, "top_p", "P", "draw from the likeliest that make up P together")
+    _add_number(group, "min_p", "P", "draw from those with P times the likeliest one's probability")
+    _add_number(group, "seed", "N", "of the draws (default: 0)")
 
 
-def _lines(path: Path) -> list[str]:
-    """The lines of a text file that are not blank."""
+def _add_number(group: argparse._ArgumentGroup, option: str, metavar: str, help_: str, *others: str) -> None:
+    """An option that is a number, with its range in the help; ``others`` are names beside its own."""
+    limits = LIMITS[option]
+    group.add_argument(
+        FLAGS.name(option), *others, type=_number(option), metavar=metavar, help=f"{help_}; {limits}"
+    )
+
+
+def _number(option: str) -> Callable[[str], float]:
+    """Reads a number for argparse; whether it is within the limits is checked with all the others."""
+    limits = LIMITS[option]
+
+    def read(text: str) -> float:
+        try:
+            return int(text) if limits.integer else float(text)
+        except ValueError:
+            kind = "an integer" if limits.integer else "a number"
+            raise argparse.ArgumentTypeError(f"{text!r} is not {kind}; give {limits}") from None
+
+    return read
+
+
+def _written(value: object) -> str:
+    """A value as one writes it on the command line."""
+    if isinstance(value, tuple):
+        nested = bool(value) and isinstance(value[0], tuple)
+        return (";" if nested else ",").join(map(_written, value))
+    if isinstance(value, float):
+        return f"{value:g}"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _phrases(path: Path, model: Model) -> Phrases:
+    """The lines of a text file that are not blank.
+
+    Raises:
+        OptionsError: naming the file, and the line that the model cannot spell.
+    """
+    from cnnrnn.core.phrases import Phrases
+
+    flag = FLAGS.given("phrases", path)
+    advice = "give a file in UTF-8 with one phrase a line"
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise OptionsError(f"--phrases {path} cannot be read: {error}") from error
-    return [line.strip() for line in text.splitlines() if line.strip()]
+        data = path.read_bytes()
+    except OSError as error:
+        raise OptionsError(f"{flag} cannot be read: {error.strerror}; {advice}") from error
+
+    def lines() -> Iterator[tuple[str, str]]:
+        for number, line in enumerate(data.removeprefix(b"\xef\xbb\xbf").splitlines(), 1):
+            try:
+                text = line.decode().strip()
+            except UnicodeDecodeError:
+                raise OptionsError(f"{flag}, line {number}, is not UTF-8; {advice}") from None
+            if text:
+                yield f"{flag}, line {number},", text
+
+    listed = list(lines())
+    if not listed:
+        raise OptionsError(f"{flag} has 0 phrases, at least 1; {advice}")
+    return Phrases.of_places(listed, model.tokenizer)
 
 
 def _tokens(text: str) -> tuple[int, ...]:

@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--batch",
-        type=int,
+        type=options.integer,
         default=1,
         metavar="B",
         help="pictures that go through the model together (default: 1)",
@@ -61,13 +61,9 @@ def run(arguments: argparse.Namespace) -> int:
             f"--batch {arguments.batch} contradicts --stream, which takes one picture at a time"
         )
     sources = list(_sources(arguments.images))
-    from cnnrnn.runtime.model import load
-
     extras.require_cv2()  # now, so that its import is not a part of the first picture's time
     failed = 0
-    with load(
-        arguments.bundle, backend=arguments.backend, precision=arguments.precision, threads=arguments.threads
-    ) as model:
+    with options.load_model(arguments) as model:
         chosen = options.search_options(arguments, model)
         for start in range(0, len(sources), arguments.batch):
             part = sources[start : start + arguments.batch]
@@ -75,11 +71,11 @@ def run(arguments: argparse.Namespace) -> int:
             if arguments.stream:
                 answers = [_stream(model, part[0], chosen, arguments.json)]
             elif len(pictures) == 1:
-                answers = [model(pictures[0], errors="return", **chosen)]
+                answers = [model(pictures[0], errors="return", **chosen.keywords)]
             else:
-                answers = model(pictures, errors="return", **chosen)
+                answers = model(pictures, errors="return", **chosen.keywords)
             for (name, _), answer in zip(part, answers, strict=True):
-                failed += _show(name, answer, arguments.json)
+                failed += _show(name, answer, chosen, arguments.json)
     if failed:
         note(f"cnnrnn: {failed} of {len(sources)} pictures could not be used")
     return 1 if failed else 0
@@ -101,12 +97,12 @@ def _sources(images: list[str]) -> Iterator[tuple[str, Path | bytes]]:
 
 
 def _stream(
-    model: Model, source: tuple[str, Path | bytes], chosen: dict[str, Any], as_json: bool
+    model: Model, source: tuple[str, Path | bytes], chosen: options.Chosen, as_json: bool
 ) -> Result | ImageError | NotFiniteError:
     """Print the pieces of one picture's answer as they come, and return the answer."""
     name, picture = source
     try:
-        pieces = model.stream(picture, **chosen)
+        pieces = model.stream(picture, **chosen.keywords)
         for piece in pieces:
             if as_json:
                 print_json({"image": name, "settled": piece.text, "tokens": list(piece.tokens)})
@@ -117,16 +113,20 @@ def _stream(
         return error
 
 
-def _show(name: str, answer: Any, as_json: bool) -> int:
+def _show(name: str, answer: Any, chosen: options.Chosen, as_json: bool) -> int:
     """Print one answer; 1 where it is an error."""
     if isinstance(answer, Exception):
         if as_json:
             print_json({"image": name, "error": str(answer), "kind": type(answer).__name__})
         note_unusable(name, answer)
         return 1
+    why = chosen.reason(answer)
     if as_json:
-        print_json({**answer.to_dict(), "image": name})
-    else:
-        why = "" if answer.stopped == "finished" else f", {answer.stopped}"
-        print_line(f"{name}: {answer.text}  ({answer.score:.3f}, {answer.timings_ms['total']:.1f} ms{why})")
+        print_json({**answer.to_dict(), "image": name, "reason": why})
+        return 0
+    ending = f"; {why}" if why else ""
+    print_line(f"{name}: {answer.text}  ({answer.score:.3f}, {answer.timings_ms['total']:.1f} ms{ending})")
+    if "n_best" in chosen.keywords:
+        for rank, hypothesis in enumerate(answer.hypotheses[1:], 2):
+            print_line(f"  {rank}. {hypothesis.text}  ({hypothesis.score:.3f})")
     return 0

@@ -52,6 +52,16 @@ class Trie:
 
 
 @dataclass(frozen=True, eq=False)
+class Joined:
+    """Several tries in one pair of tables; ``roots`` (one for each of ``tries``) int32."""
+
+    tries: tuple[Trie, ...]
+    base: NDArray[np.int32]
+    check: NDArray[np.int32]
+    roots: NDArray[np.int32]
+
+
+@dataclass(frozen=True, eq=False)
 class Phrases:
     """The only answers that a search may give; compared and hashed by identity, so keep one and use it again.
 
@@ -61,6 +71,7 @@ class Phrases:
 
     sequences: tuple[tuple[int, ...], ...]
     _tries: dict[tuple[int, tuple[int, ...]], Trie] = field(default_factory=dict, init=False, repr=False)
+    _joined: list[Joined] = field(default_factory=list, init=False, repr=False)
 
     def __init__(self, sequences: Iterable[Iterable[int]]) -> None:
         """Take phrases as sequences of token ids.
@@ -73,24 +84,32 @@ class Phrases:
             raise OptionsError("phrases is an empty list: 0 phrases, at least 1; leave it out for every text")
         object.__setattr__(self, "sequences", taken)
         object.__setattr__(self, "_tries", {})
+        object.__setattr__(self, "_joined", [])
 
     @classmethod
     def of_texts(cls, texts: Iterable[str], tokenizer: Tokenizer) -> Phrases:
-        """Take phrases as texts, each as this tokenizer spells it.
+        """Take phrases as texts, each as this tokenizer spells it; one text is one phrase.
 
         Raises:
-            OptionsError: there is none, or one has no tokens, or only ``<unk>`` would spell one of its words.
+            OptionsError: there is none, or one has no tokens, or a word that the tokenizer lacks.
         """
+        listed = [texts] if isinstance(texts, str) else texts
+        if not isinstance(listed, Iterable):
+            raise OptionsError(f"phrases has {texts!r}, which is no list of texts; give ['a cat', 'a dog']")
+        return cls.of_places(((f"phrase {number}", text) for number, text in enumerate(listed)), tokenizer)
+
+    @classmethod
+    def of_places(cls, texts: Iterable[tuple[str, str]], tokenizer: Tokenizer) -> Phrases:
+        """As `of_texts`, of texts that each have a name for messages, such as a file and its line."""
         sequences = []
-        for number, text in enumerate([texts] if isinstance(texts, str) else texts):
-            tokens = tokenizer.encode(text)
-            if not tokens:
-                raise OptionsError(f"phrase {number}, {text!r}, has 0 tokens, at least 1; leave it out")
-            if tokenizer.unknown is not None and tokenizer.unknown in tokens:
+        for place, text in texts:
+            if not isinstance(text, str):
                 raise OptionsError(
-                    f"phrase {number}, {text!r}, has a word that the vocabulary of {tokenizer.size} lacks "
-                    f"(its tokens are {' '.join(tokenizer.tokens(tokens))}); leave it out or say it otherwise"
+                    f"{place} is {text!r}, which is no text; give texts, or Phrases(...) of token ids"
                 )
+            tokens = tokenizer.spell(text, place)
+            if not tokens:
+                raise OptionsError(f"{place}, {text!r}, has 0 tokens, at least 1; leave it out")
             sequences.append(tokens)
         return cls(sequences)
 
@@ -108,6 +127,20 @@ class Phrases:
         if key not in self._tries:
             self._tries[key] = build_trie(self.sequences, vocabulary, key[1])
         return self._tries[key]
+
+    @staticmethod
+    def joined(phrases: Sequence[Phrases], vocabulary: int, ends: Sequence[int]) -> Joined:
+        """The tries of a batch, one for each image, in one pair of tables.
+
+        The latest batch is kept by the first of its phrases, so that the next call with it costs nothing.
+        """
+        tries = tuple(each.trie(vocabulary, ends) for each in phrases)
+        kept = phrases[0]._joined
+        joined = kept[0] if kept else None
+        if joined is None or joined.tries != tries:
+            joined = Joined(tries, *join_tries(tries))
+            kept[:] = [joined]
+        return joined
 
 
 def build_trie(phrases: Sequence[Sequence[int]], vocabulary: int, ends: Sequence[int]) -> Trie:
@@ -131,10 +164,12 @@ def join_tries(tries: Sequence[Trie]) -> tuple[NDArray[np.int32], NDArray[np.int
 
     Returns:
         ``base`` (M), ``check`` (M) and ``roots``, one for each of ``tries``, all int32. A trie that is given
-        several times is there once.
+        several times is there once; one that is alone gives its own tables, which are not to be changed.
     """
     if not tries:
         raise OptionsError("0 tries cannot be joined, at least 1; give one for each image")
+    if all(trie is tries[0] for trie in tries):
+        return tries[0].base, tries[0].check, np.full(len(tries), tries[0].root, np.int32)
     places: dict[int, int] = {}
     bases, checks, roots = [], [], []
     length = 0

@@ -3,20 +3,26 @@
 Names and meanings are those of Transformers' ``GenerationConfig`` where it has the option: ``beams`` is
 ``num_beams``, ``max_length`` is ``max_new_tokens`` (the start token is not counted, the end token is),
 ``min_length`` is ``min_new_tokens`` and ``n_best`` is ``num_return_sequences``. Which values and which
-combinations are refused is said in one place, `cnnrnn.core.search_rules`.
+combinations are refused is said in one place, `cnnrnn.core.search_rules`, the ranges in
+`cnnrnn.core.search_limits`.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+import difflib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar
 
+from cnnrnn.core.errors import OptionsError
 from cnnrnn.core.manifest import Manifest
-from cnnrnn.core.search_rules import MAX_BEAMS, MAX_LENGTH, MAX_PENALTY, check, check_batch
+from cnnrnn.core.search_limits import KEYWORDS, MAX_BEAMS, MAX_LENGTH, MAX_PENALTY, Wording
+from cnnrnn.core.search_rules import check, check_batch
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from typing_extensions import Unpack
 
     from cnnrnn.core.phrases import Phrases
@@ -31,12 +37,22 @@ __all__ = [
     "SearchSettings",
     "check",
     "check_batch",
+    "check_names",
     "options_for",
 ]
 
 EarlyStopping = bool | Literal["never"]
 LengthPenaltyType = Literal["length", "gnmt"]
 Value = TypeVar("Value")
+Number = TypeVar("Number", float, "NDArray[np.float64]")
+
+# What Transformers calls them.
+_OTHER_NAMES = {
+    "num_beams": "beams",
+    "max_new_tokens": "max_length",
+    "min_new_tokens": "min_length",
+    "num_return_sequences": "n_best",
+}
 
 
 @dataclass(frozen=True)
@@ -82,9 +98,9 @@ class SearchOptions:
             arXiv 1904.09751), of the 3,840 likeliest at most where ``top_k`` is 0; 1 is all.
         min_p: only tokens with this share of the likeliest one's probability (Nguyen et al.,
             arXiv 2407.01082); 0 is all.
-        seed: of the draws; the same seed gives the same answer, alone or in a batch.
+        seed: of the draws, 0 where it is None; the same seed gives the same answer, alone or in a batch.
         deadline_ms: when to stop with the best found so far, counted from when the graphs are ready; at least
-            one step is made. None is no deadline.
+            one step is made, of each part of a list that is too long for one batch. None is no deadline.
     """
 
     beams: int
@@ -108,7 +124,7 @@ class SearchOptions:
     top_k: int = 0
     top_p: float = 1.0
     min_p: float = 0.0
-    seed: int = 0
+    seed: int | None = None
     deadline_ms: float | None = None
 
     @property
@@ -116,10 +132,12 @@ class SearchOptions:
         """The largest ``max_length``."""
         return max(self.max_length) if isinstance(self.max_length, tuple) else self.max_length
 
-    def divisor(self, length: int) -> float:
-        """What the log-probability of an answer of this length is divided by."""
+    def divisor(self, length: Number) -> Number:
+        """What the log-probability of an answer of this length, or of each of these, is divided by."""
         offset = 5 if self.length_penalty_type == "gnmt" else 0
-        return float(((offset + length) / (offset + 1)) ** self.length_penalty)
+        ratio: Any = (offset + length) / (offset + 1)
+        divided: Number = ratio**self.length_penalty
+        return divided
 
     def max_lengths(self, images: int) -> tuple[int, ...]:
         """The maximum length of each image of a batch."""
@@ -154,7 +172,7 @@ class SearchOptions:
 class SearchSettings(TypedDict, total=False):
     """`SearchOptions` as keywords of a call: what is not given, or None, is the bundle's or the usual value.
 
-    Lists may be given for tuples.
+    Lists, and arrays of NumPy, may be given for tuples.
     """
 
     beams: int | None
@@ -169,7 +187,7 @@ class SearchSettings(TypedDict, total=False):
     no_repeat_ngram_size: int | None
     suppress_tokens: Sequence[int] | None
     bad_words_ids: Sequence[Sequence[int]] | None
-    prefix: Sequence[int] | Sequence[Sequence[int]] | None
+    prefix: str | Sequence[int] | Sequence[str] | Sequence[Sequence[int]] | None
     num_beam_groups: int | None
     diversity_penalty: float | None
     phrases: Phrases | Sequence[Phrases] | None
@@ -182,15 +200,20 @@ class SearchSettings(TypedDict, total=False):
     deadline_ms: float | None
 
 
-def options_for(manifest: Manifest, **settings: Unpack[SearchSettings]) -> SearchOptions:
+def options_for(
+    manifest: Manifest, *, wording: Wording = KEYWORDS, **settings: Unpack[SearchSettings]
+) -> SearchOptions:
     """The manifest's defaults with the given settings over them, checked.
 
     ``n_best`` is the beam width where it is not given.
 
+    Args:
+        wording: how a message names an option.
+
     Raises:
-        OptionsError: as `check`.
-        TypeError: a setting that `SearchSettings` has not.
+        OptionsError: as `check` and `check_names`.
     """
+    check_names(settings, SearchSettings.__optional_keys__)
     defaults = manifest.search
     given: dict[str, Any] = {name: _frozen(value) for name, value in settings.items() if value is not None}
     beams = given.get("beams", defaults.beams)
@@ -202,10 +225,27 @@ def options_for(manifest: Manifest, **settings: Unpack[SearchSettings]) -> Searc
         "length_penalty": defaults.length_penalty,
     }
     options = SearchOptions(**{**taken, **given})
-    check(options, manifest)
+    check(options, manifest, wording)
     return options
 
 
+def check_names(given: Iterable[str], known: Iterable[str]) -> None:
+    """Refuse an option that there is not.
+
+    Raises:
+        OptionsError: naming it and the one that was meant, where that can be guessed.
+    """
+    names = sorted(known)
+    for name in given:
+        if name not in names:
+            meant = [_OTHER_NAMES.get(name, ""), *difflib.get_close_matches(name, names, n=1)]
+            near = next((close for close in meant if close in names), None)
+            advice = f"did you mean {near}?" if near else f"there are {', '.join(names)}"
+            raise OptionsError(f"there is no option {name!r}; {advice}")
+
+
 def _frozen(value: Any) -> Any:
-    """Lists, also in lists, as tuples."""
-    return tuple(_frozen(item) for item in value) if isinstance(value, (list, tuple)) else value
+    """Lists and arrays, also in lists, as tuples of Python's own numbers."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    return tuple(_frozen(item) for item in value) if isinstance(value, (list, tuple, range)) else value

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from cnnrnn.core.errors import BundleError
+from cnnrnn.core.errors import BundleError, OptionsError
 from cnnrnn.core.extras import require
 
 if TYPE_CHECKING:
@@ -60,6 +60,27 @@ class Tokenizer:
     def encode(self, text: str) -> list[int]:
         """Token ids of ``text``, without ``<start>`` and ``<end>``."""
         return list(self.backend.encode(text, add_special_tokens=False).ids)
+
+    def spell(self, text: str, what: str) -> tuple[int, ...]:
+        """Token ids of a text that an answer has to hold, so each of its words has to be known.
+
+        Args:
+            what: the text is, at the beginning of a message.
+
+        Raises:
+            OptionsError: naming ``what`` and a word that the vocabulary lacks, or that is a special token.
+        """
+        found = self.backend.encode(text, add_special_tokens=False)
+        refused = self._skipped | {self.unknown}
+        for token, (start, end) in zip(found.ids, found.offsets, strict=True):
+            if token in refused:
+                why = (
+                    f"the vocabulary of {self.size} lacks" if token == self.unknown else "is a special token"
+                )
+                raise OptionsError(
+                    f"{what} {text!r} has {text[start:end]!r}, which {why}; leave it out or say it otherwise"
+                )
+        return tuple(found.ids)
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of token ids; ``<pad>``, ``<start>`` and ``<end>`` are left out, ``<unk>`` is shown."""

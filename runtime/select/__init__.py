@@ -7,7 +7,7 @@ It follows the vectorised beam search of Transformers 5 (``GenerationMixin._beam
    not end. Of equal ones the lowest token comes first, then the lowest beam.
 2. A candidate is complete when it ends, or when it has ``max_length`` tokens. Complete candidates among the
    first K go to the pool of finished hypotheses with score = log-probability / length**length_penalty, where
-   length counts the end token; the pool keeps the best K.
+   length counts the end token; the pool keeps the best K. The divisors of all lengths are an input.
 3. The K best candidates that are not complete are the live beams of the next step.
 4. The image is done at ``max_length``; when ``early_stopping`` is true and K hypotheses are finished; and
    when the best live beam cannot beat the worst of K finished ones, supposing it ended at its present
@@ -24,8 +24,9 @@ a token means that it never comes.
 Nothing is copied per step but what an option has to remember: a hypothesis is a pointer (beam, step, last
 token) into the parents and tokens of the steps before, followed once at the end by
 `cnnrnn.runtime.backtrace`. There is no Loop and no If, ranks are static, and integers are int32 but for the
-indices that TopK makes and GatherND takes. All normalisation is float32. The log-softmax is peak, subtract,
-exponential, sum and logarithm, since ONNX Runtime's ReduceLogSumExp takes longer than the rest of the graph.
+indices that TopK makes and GatherND takes. All normalisation is float32. Log-probabilities are made from the
+likeliest token's, which a Softmax gives, or, where options change logits, by peak, subtraction, exponential,
+sum and logarithm: ONNX Runtime's ReduceLogSumExp takes longer than the rest of the graph.
 
 | file | idea |
 |---|---|
@@ -40,9 +41,9 @@ exponential, sum and logarithm, since ONNX Runtime's ReduceLogSumExp takes longe
 from cnnrnn.runtime.select.graph import make_select
 from cnnrnn.runtime.select.kind import (
     DEAD,
-    EARLY_STOPPING_CODES,
     EMPTY,
     POOL,
+    STOPS,
     SelectKind,
     constant_specs,
     select_spec,
@@ -50,9 +51,9 @@ from cnnrnn.runtime.select.kind import (
 
 __all__ = [
     "DEAD",
-    "EARLY_STOPPING_CODES",
     "EMPTY",
     "POOL",
+    "STOPS",
     "SelectKind",
     "constant_specs",
     "make_select",

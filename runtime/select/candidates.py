@@ -6,6 +6,7 @@ from cnnrnn.runtime.onnx_graph import FLOAT32, INT32, GraphWriter
 from cnnrnn.runtime.select.group import Candidates, Group, Live, Shared, dead, is_alive, is_complete, is_end
 from cnnrnn.runtime.select.kind import DEAD, SelectKind
 from cnnrnn.runtime.select.scores import (
+    Health,
     Normalised,
     changes_scores,
     every_beam,
@@ -21,21 +22,24 @@ _MANY = 512
 def best_candidates(
     graph: GraphWriter, kind: SelectKind, group: Group, shared: Shared
 ) -> tuple[Candidates, str]:
-    """The best C continuations, and which images are faulty (B) bool."""
-    tokens, own, scores, normalised = _of_each_beam(graph, kind, group)
-    if shared.forced is not None:
-        tokens, own = _forced(graph, kind, group, shared.forced, scores, normalised, tokens, own)
+    """The best C continuations, and which images are faulty (B, 1) bool."""
+    normalised = None
+    if changes_scores(kind) or kind.prefix:
+        tokens, own, normalised = _of_each_beam(graph, kind, group, shared)
+        health = normalised.health
+    else:
+        tokens, own, health = _of_each_beam_plainly(graph, kind, group)
     late = graph.op("And", is_end(graph, kind, tokens), shared.too_early)
-    allowed = graph.op("And", normalised.healthy, graph.op("Not", late))
     before = graph.unsqueeze(group["scores"], 2)
-    ranks = graph.op("Where", allowed, graph.op("Add", own, before), dead(graph))
+    ranks = graph.op("Where", health.healthy, graph.op("Add", own, before), dead(graph))
+    ranks = graph.op("Where", late, dead(graph), ranks)
     logprobs = None
-    if kind.raw:
+    if kind.raw and normalised is not None:
         own = graph.op(
             "Sub", graph.op("GatherElements", normalised.shifted, tokens, axis=2), normalised.log_mass
         )
         logprobs = graph.op("Where", is_alive(graph, ranks), graph.op("Add", own, before), dead(graph))
-    return _best_of_all(graph, kind, group, shared, ranks, tokens, logprobs), normalised.faulty
+    return _best_of_all(graph, kind, group, shared, ranks, tokens, logprobs), health.faulty
 
 
 def advance(graph: GraphWriter, group: Group, found: Candidates) -> Live:
@@ -50,19 +54,36 @@ def advance(graph: GraphWriter, group: Group, found: Candidates) -> Live:
     return Live(scores, tokens, parents)
 
 
-def _of_each_beam(graph: GraphWriter, kind: SelectKind, group: Group) -> tuple[str, str, str, Normalised]:
-    """The best of each beam, (B, W, n): tokens and their scores; and all scores before bans (B, W, V)."""
-    if not changes_scores(kind):
-        top, places = graph.top(group["logits"], kind.per_beam, axis=2)
-        peak = graph.slice(top, 2, 0, 1)
-        normalised = normalise(graph, group, peak)
-        scores, top = normalised.shifted, graph.op("Sub", top, peak)
-    else:
-        normalised = normalise(graph, group, graph.op("ReduceMax", group["logits"], axes=[2], keepdims=1))
-        scores = rescale(graph, kind, group, normalised)
-        top, places = graph.top(forbid(graph, kind, group, scores), kind.per_beam, axis=2)
+def _of_each_beam_plainly(graph: GraphWriter, kind: SelectKind, group: Group) -> tuple[str, str, Health]:
+    """The best of each beam, (B, W, n): tokens and their log-probabilities, where no option changes those.
+
+    The likeliest token's probability is what the sum of all has to be known for: a Softmax gives it in one
+    node, and its logarithm is exact enough, since it is never below 1 / V.
+    """
+    top, places = graph.top(group["logits"], kind.per_beam, axis=2)
+    likeliest = graph.op(
+        "GatherElements",
+        graph.op("Softmax", group["logits"], axis=2),
+        graph.pick(places, 2, 0),
+        axis=2,
+    )
+    lower = graph.op("Sub", top, graph.pick(top, 2, 0))
+    own = graph.op("Add", lower, graph.op("Log", likeliest))
+    return graph.op("Cast", places, to=INT32), own, Health.of(graph, group, likeliest)
+
+
+def _of_each_beam(
+    graph: GraphWriter, kind: SelectKind, group: Group, shared: Shared
+) -> tuple[str, str, Normalised]:
+    """The best of each beam, (B, W, n): tokens and their scores."""
+    normalised = normalise(graph, group, graph.op("ReduceMax", group["logits"], axes=[2], keepdims=1))
+    scores = rescale(graph, kind, group, normalised)
+    top, places = graph.top(forbid(graph, kind, group, scores), kind.per_beam, axis=2)
     own = graph.op("Sub", top, normalised.log_mass)
-    return graph.op("Cast", places, to=INT32), own, scores, normalised
+    tokens = graph.op("Cast", places, to=INT32)
+    if shared.forced is not None:
+        tokens, own = _forced(graph, kind, group, shared.forced, scores, normalised, tokens, own)
+    return tokens, own, normalised
 
 
 def _forced(
@@ -134,7 +155,7 @@ def _chosen(graph: GraphWriter, kind: SelectKind, ranks: str, numbers: str) -> s
     For many candidates this is faster than to sort them all, which an engine's TopK may not even be able to.
     """
     top, _ = graph.top(ranks, kind.candidates, axis=1)
-    last = graph.slice(top, 1, kind.candidates - 1, kind.candidates)
+    last = graph.pick(top, 1, kind.candidates - 1)
     below = graph.op("Where", graph.op("Less", ranks, last), dead(graph), graph.op("Neg", numbers))
     above = graph.op("Greater", ranks, last)
     _, places = graph.top(
@@ -145,4 +166,4 @@ def _chosen(graph: GraphWriter, kind: SelectKind, ranks: str, numbers: str) -> s
 
 def without(graph: GraphWriter, logprobs: str, complete: str) -> str:
     """Log-probabilities (B, C), those of the ``complete`` taken out of the running."""
-    return graph.op("Where", complete, graph.op("Add", logprobs, dead(graph)), logprobs)
+    return graph.op("Where", complete, dead(graph), logprobs)

@@ -38,7 +38,7 @@ def make_select(kind: SelectKind) -> bytes:
         outcome |= {f"next_{name}": pool[name] for name in POOL}
         for name, tensor in outcome.items():
             made.setdefault(name, []).append(tensor)
-        dones.append(graph.op("Or", graph.op("Not", group.open), done))
+        dones.append(done if kind.groups == 1 else graph.op("Or", graph.op("Not", group.open), done))
         faults.append(faulty)
         if number + 1 < kind.groups:
             chosen = _chosen(graph, kind, group, found, chosen)
@@ -55,7 +55,7 @@ def make_select(kind: SelectKind) -> bytes:
 def _search(
     graph: GraphWriter, kind: SelectKind, group: Group, shared: Shared
 ) -> tuple[Candidates, Live, dict[str, str], str, str]:
-    """One step of one group: candidates, live beams, pool, whether it is done (B) and faulty (B)."""
+    """One step of one group: candidates, live beams, pool, whether it is done and faulty (B, 1)."""
     if kind.sampling:
         found, faulty = drawn_candidates(graph, kind, group, shared)
         live = advance_drawn(graph, found)
@@ -76,7 +76,7 @@ def _chosen(
     ranks = without(graph, found.ranks, is_end(graph, kind, found.tokens))
     ranks, best = graph.top(ranks, group.width, axis=1)
     tokens = graph.op("GatherElements", found.tokens, best, axis=1)
-    counts = graph.op("And", is_alive(graph, ranks), graph.unsqueeze(group.open, 1))
+    counts = graph.op("And", is_alive(graph, ranks), group.open)
     weights = graph.op("Cast", counts, to=FLOAT32)
     if before is None:
         return tokens, weights
@@ -88,19 +88,19 @@ def _end(
 ) -> dict[str, str]:
     """Which images are done, by their groups or by a fault, and whether all are."""
     outputs = {"next_step": shared.length}
+    zero, one = graph.constant([0], "int32"), graph.constant([1], "int32")
     done, faulty = dones[0], faults[0]
     for also in faults[1:]:
         faulty = graph.op("Or", faulty, also)
     if kind.groups > 1:
-        columns = [graph.unsqueeze(graph.op("Cast", entry, to=INT32), 1) for entry in dones]
+        columns = [graph.op("Cast", entry, to=INT32) for entry in dones]
         outputs["next_group_done"] = graph.op("Concat", *columns, axis=1)
-        least = graph.op("ReduceMin", outputs["next_group_done"], axes=[1], keepdims=0)
-        was = graph.op("Max", least, "done")
-        done = graph.op("Greater", was, graph.constant([0], "int32"))
-    fresh = graph.op("And", faulty, graph.op("Equal", "done", graph.constant([0], "int32")))
-    outputs["next_faults"] = graph.op("Where", fresh, shared.length, "faults")
-    outputs["next_done"] = graph.op("Cast", graph.op("Or", done, faulty), to=INT32)
-    outputs["all_done"] = graph.op("ReduceMin", outputs["next_done"], axes=[0], keepdims=1)
+        least = graph.op("ReduceMin", outputs["next_group_done"], axes=[1], keepdims=1)
+        done = graph.op("Greater", least, zero)
+    fault = graph.op("Add", shared.length, one)
+    now = graph.op("Where", faulty, fault, graph.op("Cast", done, to=INT32))
+    outputs["next_done"] = graph.op("Where", graph.op("Equal", "done", zero), now, "done")
+    outputs["all_done"] = graph.op("ReduceMin", outputs["next_done"], axes=[0], keepdims=0)
     return outputs
 
 

@@ -14,7 +14,7 @@ class Shared:
 
     Attributes:
         length: (1) int32, tokens with the one that is chosen now.
-        at_limit: (B) bool, whether that is the image's ``max_length``.
+        at_limit: (B, 1) bool, whether that is the image's ``max_length``.
         too_early: (1) bool, whether an end token may not come yet.
         forced: (B, 1, 1) int32, the token that has to come, or -1; None without a prefix.
     """
@@ -32,7 +32,7 @@ class Shared:
             forced = graph.unsqueeze(graph.op("Gather", "prefix", "step", axis=1), 2)
         return cls(
             length=length,
-            at_limit=graph.op("Not", graph.op("Less", length, "max_length")),
+            at_limit=graph.op("GreaterOrEqual", length, "max_length"),
             too_early=graph.op("Less", "step", "min_length"),
             forced=forced,
         )
@@ -45,7 +45,7 @@ class Group:
     Attributes:
         width: W.
         first: the group's first beam.
-        open: (B) bool, the group goes on in this image.
+        open: (B, 1) bool, the group goes on in this image.
         chosen: what the groups before chose in this step: tokens (B, n) int32 and, 1 or 0, whether each
             counts (B, n) float32; None for the first group.
         inputs: by name, those that have a beam axis.
@@ -66,8 +66,11 @@ class Group:
         if kind.groups == 1:
             done, inputs = "done", {name: name for name in names}
         else:
-            done = graph.squeeze(graph.slice("group_done", 1, number, number + 1), 1)
-            inputs = {name: graph.slice(name, 1, first, first + width) for name in names}
+            done = graph.pick("group_done", 1, number)
+            inputs = {
+                name: graph.slice(name, 1, POOL.get(name, 1) * first, POOL.get(name, 1) * (first + width))
+                for name in names
+            }
         return cls(width, first, graph.op("Equal", done, graph.constant([0], "int32")), chosen, inputs)
 
     def __getitem__(self, name: str) -> str:
@@ -112,7 +115,7 @@ def is_end(graph: GraphWriter, kind: SelectKind, tokens: str) -> str:
 
 def is_complete(graph: GraphWriter, kind: SelectKind, shared: Shared, tokens: str) -> str:
     """Which of (B, C) tokens make their sequence complete, bool."""
-    return graph.op("Or", is_end(graph, kind, tokens), graph.unsqueeze(shared.at_limit, 1))
+    return graph.op("Or", is_end(graph, kind, tokens), shared.at_limit)
 
 
 def is_alive(graph: GraphWriter, logprobs: str) -> str:

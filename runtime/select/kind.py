@@ -7,18 +7,19 @@ from dataclasses import dataclass
 
 from cnnrnn.core.errors import OptionsError
 from cnnrnn.core.manifest import GraphSpec, TensorSpec
-from cnnrnn.core.search import MAX_BEAMS, SearchOptions
-from cnnrnn.core.search_rules import MAX_TOP_K
+from cnnrnn.core.search import MAX_BEAMS, MAX_LENGTH, SearchOptions
+from cnnrnn.core.search_limits import MAX_TOP_K
 
 # Added to a beam's log-probability to take it out of the running; anything below DEAD / 2 is out of it.
 DEAD = -1e9
 # The score of an empty slot of the finished pool: below any score that a length penalty can make.
 EMPTY = -1e30
 
-# The codes of early_stopping, an input of the graph.
-EARLY_STOPPING_CODES: dict[bool | str, int] = {False: 0, True: 1, "never": 2}
+# What a live beam may be hoped to score, where it is stopped once the pool is full: more than an empty slot.
+STOPS = EMPTY / 2
 
-POOL = ("finished_scores", "finished_logprobs", "finished_beams", "finished_steps", "finished_tokens")
+# The pool of finished hypotheses, by tensor: how many numbers each has of a hypothesis.
+POOL = {"finished_scores": 1, "finished_logprobs": 1, "finished": 3}
 
 
 @dataclass(frozen=True)
@@ -146,11 +147,9 @@ def state_specs(kind: SelectKind) -> Iterator[TensorSpec]:
     """The search's state: each is an input, and an output with ``next_`` before its name."""
     beams = kind.beams
     yield TensorSpec("scores", "float32", ("B", beams))
-    for name in POOL:
-        dtype = "float32" if name in ("finished_scores", "finished_logprobs") else "int32"
-        yield TensorSpec(name, dtype, ("B", beams))
-    yield TensorSpec("done", "int32", ("B",))
-    yield TensorSpec("faults", "int32", ("B",))
+    for name, numbers in POOL.items():
+        yield TensorSpec(name, "float32" if numbers == 1 else "int32", ("B", numbers * beams))
+    yield TensorSpec("done", "int32", ("B", 1))
     if kind.groups > 1:
         yield TensorSpec("group_done", "int32", ("B", kind.groups))
     if kind.history:
@@ -164,11 +163,11 @@ def state_specs(kind: SelectKind) -> Iterator[TensorSpec]:
 
 def constant_specs(kind: SelectKind) -> Iterator[TensorSpec]:
     """The inputs that stay the same from step to step."""
-    yield TensorSpec("max_length", "int32", ("B",))
+    yield TensorSpec("max_length", "int32", ("B", 1))
     yield TensorSpec("min_length", "int32", (1,))
-    yield TensorSpec("length_penalty", "float32", (1,))
-    yield TensorSpec("length_offset", "float32", (1,))
-    yield TensorSpec("early_stopping", "int32", (1,))
+    yield TensorSpec("divisors", "float32", (MAX_LENGTH + 1,))
+    yield TensorSpec("reach", "int32", ("B", 1))
+    yield TensorSpec("ceiling", "float32", (1,))
     yield TensorSpec("end_tokens", "int32", (kind.end_count,))
     if kind.groups > 1:
         yield TensorSpec("diversity_penalty", "float32", (1,))
@@ -206,15 +205,15 @@ def select_spec(file: str, kind: SelectKind) -> GraphSpec:
     - ``logits`` (B, K, V) float32: of the next token.
     - ``scores`` (B, K) float32: log-probabilities of the live beams; at the start 0 for the first of each
       group (for all where they are drawn) and `DEAD` for the others.
-    - ``finished_scores``, ``finished_logprobs`` (B, K) float32; ``finished_beams``, ``finished_steps``,
-      ``finished_tokens`` (B, K) int32: the pool, best first within each group. A slot is empty where
-      ``finished_steps``, the number of tokens, is 0; then its score is `EMPTY`. ``finished_beams`` is the
-      beam the last token, ``finished_tokens``, was added to.
-    - ``done``, ``faults`` (B) int32: whether an image is done; 0, or the number of the step, from 1, in which
-      its logits were not finite. ``step`` (1) int32: tokens so far, 0 at the start.
-    - ``max_length`` (B) int32, ``min_length`` (1) int32, ``length_penalty`` p and ``length_offset`` a (1)
-      float32, for a divisor of ``((a + length) / (a + 1))**p``, ``early_stopping`` (1) int32 of
-      `EARLY_STOPPING_CODES`, ``end_tokens`` (E) int32.
+    - ``finished_scores``, ``finished_logprobs`` (B, K) float32 and ``finished`` (B, 3 K) int32: the pool,
+      best first within each group. The three integers of a hypothesis are the beam that its last token was
+      added to, how many tokens it has, and the last token. A slot with 0 tokens is empty, its score `EMPTY`.
+    - ``done`` (B, 1) int32: 0 while an image goes on, 1 when it is done, and 1 more than the number of the
+      step, from 1, in which its logits were not finite. ``step`` (1) int32: tokens so far, 0 at the start.
+    - ``max_length`` (B, 1) int32, ``min_length`` (1) int32, ``end_tokens`` (E) int32.
+    - ``divisors`` (1025) float32: by length, what a log-probability is divided by for the length penalty.
+    - ``reach`` (B, 1) int32: the length that the best live beam is supposed to end at, if it is not longer.
+      ``ceiling`` (1) float32: what it is hoped to score at most, `STOPS` where a full pool ends the search.
 
     Inputs of options:
 
@@ -233,8 +232,8 @@ def select_spec(file: str, kind: SelectKind) -> GraphSpec:
       ``temperature``, ``min_p``, ``top_p`` (1) float32.
 
     Outputs: ``tokens``, ``parents`` (B, K) int32, the next token of each live beam and the beam it was added
-    to; ``next_`` and the name for each of ``scores``, the pool, ``done``, ``faults``, ``step`` and, where
-    they are, ``group_done``, ``history``, ``coverage`` and ``nodes``; ``all_done`` (1) int32.
+    to; ``next_`` and the name for each of ``scores``, the pool, ``done``, ``step`` and, where they are,
+    ``group_done``, ``history``, ``coverage`` and ``nodes``; ``all_done`` (1) int32, above 0 when all are.
     """
     beams, states = kind.beams, tuple(state_specs(kind))
     logits = TensorSpec("logits", "float32", ("B", beams, "V"))

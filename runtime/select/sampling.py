@@ -23,19 +23,19 @@ def drawn_candidates(
     allowed = _forbid_end(graph, shared, forbid(graph, kind, group, scores))
     best = graph.op("ReduceMax", allowed, axes=[2], keepdims=1)
     token = _draw(graph, kind, group, allowed, best)
-    may = graph.op("And", normalised.healthy, is_alive(graph, best))
+    healthy = normalised.health.healthy
+    may = graph.op("And", healthy, is_alive(graph, best))
     if shared.forced is not None:
         free = graph.op("Less", shared.forced, graph.constant(0, "int32"))
         given = graph.op("Max", shared.forced, graph.constant(0, "int32"))
         token = graph.op("Where", free, token, given)
-        may = graph.op("Or", may, graph.op("And", normalised.healthy, graph.op("Not", free)))
-    return _candidates(graph, kind, group, shared, normalised, token, may), normalised.faulty
+        may = graph.op("Or", may, graph.op("And", healthy, graph.op("Not", free)))
+    return _candidates(graph, kind, group, shared, normalised, token, may), normalised.health.faulty
 
 
 def advance_drawn(graph: GraphWriter, found: Candidates) -> Live:
     """Every beam goes on by itself, unless it is complete."""
-    over = graph.op("Add", found.logprobs, dead(graph))
-    scores = graph.op("Where", found.complete, over, found.logprobs)
+    scores = graph.op("Where", found.complete, dead(graph), found.logprobs)
     return Live(scores, found.tokens, found.parents)
 
 
@@ -68,7 +68,7 @@ def _forbid_end(graph: GraphWriter, shared: Shared, scores: str) -> str:
 
 def _zeros(graph: GraphWriter, scores: str) -> str:
     """(B, W, 1) int32 zeros: added to what all beams of all images have, it repeats it for each."""
-    alive = is_alive(graph, graph.slice(scores, 2, 0, 1))
+    alive = is_alive(graph, graph.pick(scores, 2, 0))
     return graph.op("Mul", graph.op("Cast", alive, to=INT32), graph.constant(0, "int32"))
 
 
@@ -92,7 +92,7 @@ def _least_of_top(graph: GraphWriter, kind: SelectKind, warm: str) -> str:
     """The threshold of top-k (B, W, 1), and of top-p: among those k, or as many as can be sorted."""
     top, _ = graph.top(warm, kind.ranked, axis=2)
     if not kind.nucleus:
-        return graph.slice(top, 2, kind.ranked - 1, kind.ranked)
+        return graph.pick(top, 2, kind.ranked - 1)
     weights, axis = graph.op("Exp", top), graph.constant([2], "int64")
     before = graph.op("CumSum", weights, graph.constant(2, "int64"), exclusive=1)
     everything = weights if kind.top_k else graph.op("Exp", warm)

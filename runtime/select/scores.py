@@ -16,6 +16,29 @@ from cnnrnn.runtime.select.kind import SelectKind
 
 
 @dataclass(frozen=True)
+class Health:
+    """Whether logits are numbers.
+
+    Attributes:
+        healthy: (B, W, 1) bool: no logit is NaN or +inf, one at least is finite.
+        faulty: (B, 1) bool: a live beam is not healthy.
+    """
+
+    healthy: str
+    faulty: str
+
+    @classmethod
+    def of(cls, graph: GraphWriter, group: Group, norm: str) -> Health:
+        """``norm`` (B, W, 1) is above 0, or NaN whatever it is that is wrong with a logit."""
+        zero = graph.constant(0, "float32")
+        alive = is_alive(graph, graph.unsqueeze(group["scores"], 2))
+        of_live = graph.op("Where", alive, norm, graph.constant(1, "float32"))
+        summed = graph.op("ReduceSum", of_live, graph.constant([1], "int64"), keepdims=0)
+        healthy = graph.op("Greater", norm, zero)
+        return cls(healthy, graph.op("Not", graph.op("Greater", summed, zero)))
+
+
+@dataclass(frozen=True)
 class Normalised:
     """Logits and what makes log-probabilities of them.
 
@@ -23,32 +46,20 @@ class Normalised:
         shifted: (B, W, V), logits less ``peak``.
         peak: (B, W, 1), the highest logit.
         log_mass: (B, W, 1): a log-probability is ``shifted - log_mass``.
-        healthy: (B, W, 1) bool: no logit is NaN or +inf, one at least is finite.
-        faulty: (B) bool: a live beam is not healthy.
+        health: whether they are numbers.
     """
 
     shifted: str
     peak: str
     log_mass: str
-    healthy: str
-    faulty: str
+    health: Health
 
 
 def normalise(graph: GraphWriter, group: Group, peak: str) -> Normalised:
     """The sum of ``exp(logit - peak)`` is 1 at least, and NaN whatever it is that is wrong with a logit."""
     shifted = graph.op("Sub", group["logits"], peak)
     mass = graph.op("ReduceSum", graph.op("Exp", shifted), graph.constant([2], "int64"), keepdims=1)
-    alive = is_alive(graph, graph.unsqueeze(group["scores"], 2))
-    of_live = graph.op("Where", alive, mass, graph.constant(1, "float32"))
-    summed = graph.op("ReduceSum", of_live, graph.constant([1, 2], "int64"), keepdims=0)
-    half = graph.constant(0.5, "float32")
-    return Normalised(
-        shifted=shifted,
-        peak=peak,
-        log_mass=graph.op("Log", mass),
-        healthy=graph.op("Greater", mass, half),
-        faulty=graph.op("Not", graph.op("Greater", summed, half)),
-    )
+    return Normalised(shifted, peak, graph.op("Log", mass), Health.of(graph, group, mass))
 
 
 def changes_scores(kind: SelectKind) -> bool:
@@ -96,7 +107,7 @@ def _less_repeated(
     """Penalise each token of the history, which is done once however often it came."""
     history = group["history"]
     unused = graph.op("Less", history, graph.constant(0, "int32"))
-    places = graph.op("Where", unused, graph.slice(history, 2, 0, 1), history)
+    places = graph.op("Where", unused, graph.pick(history, 2, 0), history)
     found = graph.op("GatherElements", scores, places, axis=2)
     on, off = ("Add", "Sub") if kind.raw else ("Sub", "Add")
     level = normalised.peak if kind.raw else normalised.log_mass
@@ -124,7 +135,7 @@ def _repeated(graph: GraphWriter, kind: SelectKind, history: str) -> tuple[str, 
     for before in range(n - 1):
         end = before + 2 - n
         shifted = graph.slice(history, 2, before + 1, end if end < 0 else 2**31 - 1)
-        same = graph.op("Equal", shifted, graph.slice(history, 2, before, before + 1))
+        same = graph.op("Equal", shifted, graph.pick(history, 2, before))
         matched = same if matched is None else graph.op("And", matched, same)
     assert matched is not None
     return matched, graph.slice(history, 2, 0, 1 - n)
@@ -149,7 +160,7 @@ def _ban(graph: GraphWriter, scores: str, banned: str, tokens: str) -> str:
     last = graph.op("ReduceMax", graph.op("Where", banned, tokens, none), axes=[2], keepdims=1)
     any_ = graph.op("Greater", last, none)
     spare = graph.op("Max", last, graph.constant(0, "int32"))
-    value = graph.op("Where", any_, dead(graph), graph.slice(scores, 2, 0, 1))
+    value = graph.op("Where", any_, dead(graph), graph.pick(scores, 2, 0))
     places = graph.op("Where", banned, tokens, spare)
     values = graph.op("Where", banned, value, value)  # of the shape of places
     return graph.op("ScatterElements", scores, places, values, axis=2)

@@ -175,7 +175,7 @@ def test_phrases_from_texts(tokenizer):
     for texts, message in (
         ([], "phrases is an empty list"),
         (["cat", " "], "phrase 1, ' ', has 0 tokens, at least 1; leave it out"),
-        (["a dog"], "phrase 0, 'a dog', has a word that the vocabulary of 7 lacks .its tokens are a <unk>."),
+        (["a dog"], "phrase 0 'a dog' has 'dog', which the vocabulary of 7 lacks; leave it out"),
     ):
         with pytest.raises(OptionsError, match=message):
             Phrases.of_texts(texts, tokenizer)

@@ -48,6 +48,7 @@ def test_the_json_line_round_trips(model, pictures, tmp_path):
         "tokens",
         "hypotheses",
         "stopped",
+        "reason",
         "timings_ms",
         "backend",
         "precision",
@@ -164,14 +165,22 @@ def test_closing_while_others_decode_harms_none(written_bundle, pictures):
         ({"coverage_penalty": -1}, "coverage_penalty=-1 is outside 0 to 10"),
         ({"repetition_penalty": 0}, "repetition_penalty=0 is outside"),
         ({"no_repeat_ngram_size": 5}, "no_repeat_ngram_size=5 is outside 0 to 4"),
-        ({"suppress_tokens": [24]}, "suppress_tokens=24 is outside 0 to 23"),
+        (
+            {"suppress_tokens": [24]},
+            "suppress_tokens has token 24, outside 0 to 23, the vocabulary of bundle 'tiny'",
+        ),
+        ({"suppress_tokens": [1.5]}, "suppress_tokens has 1.5, which is no token id; give 0 to 23"),
         ({"bad_words_ids": [[]]}, r"bad_words_ids\[0\] is empty"),
-        ({"suppress_tokens": range(24)}, "no sequence of token ids"),
+        ({"suppress_tokens": 3}, "suppress_tokens has 3, which is no sequence of token ids"),
         ({"suppress_tokens": list(range(24))}, "leave no token of 24"),
         ({"num_beam_groups": 2, "beams": 3}, "num_beam_groups=2 does not divide beams=3"),
         ({"num_beam_groups": 3}, "num_beam_groups=3 with diversity_penalty=0"),
-        ({"diversity_penalty": 1.0}, "diversity_penalty=1.0 needs groups, and num_beam_groups=1"),
-        ({"temperature": 0.5}, "temperature=0.5 has no effect with do_sample=False"),
+        ({"diversity_penalty": 1.0}, "diversity_penalty=1.0 needs groups, and there is num_beam_groups=1"),
+        ({"temperature": 0.5}, "temperature=0.5 has no effect without do_sample=True"),
+        ({"seed": 0}, "seed=0 has no effect without do_sample=True"),
+        ({"lenght_penalty": 1}, "no option 'lenght_penalty'; did you mean length_penalty"),
+        ({"colour": "rgb"}, "no option 'colour'; did you mean color"),
+        ({"error": "return"}, "no option 'error'; did you mean errors"),
         ({"do_sample": True, "temperature": 0}, "temperature=0 is outside"),
         ({"do_sample": True, "early_stopping": True}, "early_stopping=True contradicts do_sample=True"),
         (
@@ -180,15 +189,19 @@ def test_closing_while_others_decode_harms_none(written_bundle, pictures):
         ),
         ({"do_sample": True, "top_p": 0}, "top_p=0 is outside"),
         ({"seed": -1}, "seed=-1"),
-        ({"deadline_ms": -1}, "deadline_ms=-1"),
-        ({"prefix": "word1"}, "no sequence of token ids"),
+        ({"deadline_ms": -1}, "deadline_ms=-1 is below 0: give milliseconds, or leave it out"),
+        ({"prefix": "word1 dog"}, "prefix 'word1 dog' has 'dog', which the vocabulary of 24 lacks"),
+        ({"prefix": "word1 <end>"}, "prefix 'word1 <end>' has '<end>', which is a special token"),
+        ({"prefix": ["word1", "dog"]}, r"prefix\[1\] 'dog' has 'dog'"),
+        ({"prefix": ["word1", 5]}, "prefix mixes token ids and sequences"),
+        ({"prefix": 5}, "prefix has 5, which is no sequence of token ids"),
         ({"prefix": [4, 2]}, "prefix has the end token 2"),
-        ({"prefix": [4] * 9}, "prefix has 9 tokens, max_length is 8"),
-        ({"prefix": [4], "suppress_tokens": [4]}, "prefix has token 4, which suppress_tokens forbids"),
+        ({"prefix": [4] * 9}, "prefix has 9 tokens, and there is max_length=8; raise it"),
+        ({"prefix": [4], "suppress_tokens": [4]}, r"prefix has \[4\], which suppress_tokens forbids"),
         ({"prefix": [4, 5], "bad_words_ids": [[4, 5]]}, r"prefix has \[4, 5\], which bad_words_ids forbids"),
         (
             {"prefix": [4, 4], "no_repeat_ngram_size": 1},
-            r"repeats \[4\], which no_repeat_ngram_size=1 forbids",
+            r"prefix has \[4\], which no_repeat_ngram_size=1 forbids",
         ),
         ({"prefix": [[4], [5]]}, "prefix has 2 values, one for each image, for 1 images"),
         ({"max_length": [4, 5]}, "max_length has 2 values"),
@@ -198,7 +211,7 @@ def test_closing_while_others_decode_harms_none(written_bundle, pictures):
         ),
         ({"phrases": Phrases([[4, 5]]), "prefix": [5]}, "prefix begins none of phrases"),
         ({"phrases": Phrases([[4, 5]]), "min_length": 3}, "min_length=3 is above every one of phrases"),
-        ({"phrases": ["word1"]}, "make one with model.phrases"),
+        ({"phrases": ["word1"]}, "phrases has 'word1', which is no Phrases; make one with model.phrases"),
         ({"color": "gbr"}, "gbr"),
         ({"errors": "ignore"}, "ignore"),
     ],
@@ -232,18 +245,43 @@ def test_phrases_prefixes_and_lengths_may_be_given_for_each_picture(model, pictu
 
 
 def test_why_a_search_stopped(model, pictures):
-    assert model(pictures[0]).stopped == "finished"
-    assert model(pictures[0], max_length=1).stopped == "max_length"
+    whole = model(pictures[0])
+    assert (whole.stopped, whole.reason) == ("finished", "")
+    lengths = model(pictures[:2], max_length=[2, 1], min_length=1)
+    assert [result.stopped for result in lengths] == ["max_length"] * 2
+    assert [result.reason for result in lengths] == ["cut off at max_length=2", "cut off at max_length=1"]
     late = model(pictures[0], deadline_ms=0, min_length=5)
     assert (late.stopped, late.finished, len(late.tokens), late.steps) == ("deadline", False, 1, 1)
-    stuck = model(
-        pictures[0],
-        suppress_tokens=[t for t in range(24) if t != 7],
-        prefix=[7],
-        min_length=5,
-        no_repeat_ngram_size=1,
+    assert late.reason == "deadline_ms=0 had passed; the best so far"
+    others = [token for token in range(24) if token != 7]
+    stuck = model(pictures[0], suppress_tokens=others, prefix=[7], min_length=5, no_repeat_ngram_size=2)
+    assert (stuck.stopped, stuck.finished, stuck.tokens) == ("no_token", False, (7, 7))
+    assert stuck.reason == (
+        "no token may follow these 2: suppress_tokens, no_repeat_ngram_size=2 and min_length=5 leave none; "
+        "allow more"
     )
-    assert (stuck.stopped, stuck.finished, stuck.tokens) == ("no_token", False, (7,))
+
+
+def test_a_prefix_may_be_a_text(model, pictures):
+    told = model(pictures[0], prefix="word3 word5")
+    assert told.text.startswith("word3 word5")
+    assert told.tokens == model(pictures[0], prefix=[7, 9]).tokens
+    assert model(pictures[0], prefix="").tokens == model(pictures[0]).tokens
+    first, second, third = model(pictures[:3], prefix=["word1", "", "word2 word2"])
+    assert first.text.startswith("word1 ")
+    assert second.tokens == model(pictures[1]).tokens
+    assert third.text.startswith("word2 word2")
+
+
+def test_a_list_in_parts_needs_one_graph_alone(model, pictures, monkeypatch):
+    """The last of 17 pictures is a batch of its own, without a prefix: its graph is that of the others."""
+    many = [*pictures, *pictures][: MAX_BATCH + 1]
+    asked = []
+    prepare = model._backend.prepare
+    monkeypatch.setattr(model._backend, "prepare", lambda kind: (asked.append(kind.name), prepare(kind))[1])
+    answers = model(many, prefix=[*["word1"] * MAX_BATCH, ""])
+    assert asked == ["beam3-prefix"]
+    assert answers[-1].tokens == model(many[-1]).tokens
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import onnx
@@ -133,6 +134,50 @@ def test_numbers_that_are_not_finite_are_an_error(tmp_path, pictures):
         answers = model(pictures[:2], errors="return")
         assert [type(answer) for answer in answers] == [NotFiniteError] * 2
         assert "picture 1 of 2" in str(answers[1])
+
+
+def poisoned(monkeypatch, row: int, step: int) -> None:
+    """One picture's logits are NaN in one step of each search."""
+    whole, counts = OrtCpuBackend.step, {}
+
+    def spoil(self, tokens, parents, state, memory):
+        made = whole(self, tokens, parents, state, memory)
+        counts[id(memory)] = counts.get(id(memory), 0) + 1
+        if len(tokens) > row and counts[id(memory)] == step:
+            logits = np.array(made.logits.numpy())
+            logits[row, :, 7] = np.nan
+            return replace(made, logits=self._ort.OrtValue.ortvalue_from_numpy(logits))
+        return made
+
+    monkeypatch.setattr(OrtCpuBackend, "step", spoil)
+
+
+def test_one_picture_without_numbers_is_named_and_the_others_are_right(written_bundle, pictures, monkeypatch):
+    with load(written_bundle, threads=1) as model:
+        alone = [model(picture) for picture in pictures[:3]]
+        poisoned(monkeypatch, row=1, step=2)
+        first, broken, last = model(pictures[:3], errors="return")
+        assert isinstance(broken, NotFiniteError)
+        assert str(broken) == (
+            "picture 1 of 3 got no caption: the decoder's logits are not finite in step 2, in ort-cpu fp32; "
+            "the model itself makes them: train or export it again"
+        )
+        assert [first.tokens, last.tokens] == [alone[0].tokens, alone[2].tokens]
+        with pytest.raises(NotFiniteError, match="picture 1 of 3"):
+            model(pictures[:3])
+        monkeypatch.setattr(model._backend, "precision", "fp16")
+        _, broken, _ = model(pictures[:3], errors="return")
+        assert str(broken).endswith("in step 2, in ort-cpu fp16; try precision='fp32'")
+
+
+def test_select_graphs_that_were_not_used_for_long_are_let_go(written_bundle, pictures, monkeypatch):
+    monkeypatch.setattr(ort_cpu, "MAX_SELECTS", 2)
+    with load(written_bundle, threads=1) as model:
+        for beams in (1, 3, 1, 5):
+            assert model(pictures[0], beams=beams).text
+        backend: Any = model._backend
+        assert [kind.beams for kind in backend._selects] == [1, 5]
+        assert model(pictures[0], beams=3).text
 
 
 def test_graphs_need_no_bundle():

@@ -11,30 +11,24 @@ from cnnrnn.core.errors import OptionsError
 from cnnrnn.core.search import SearchOptions
 from cnnrnn.runtime.graph_check import check_tensors
 from cnnrnn.runtime.select import DEAD, EMPTY, SelectKind, make_select, select_spec
+from tests.runtime.select_kinds import every_kind, named
 
 # Taken by ONNX Runtime 1.16 and newer, TensorRT 10.3 and newer and TensorRT for RTX, for these dtypes.
 OPERATORS = {
     "Add", "And", "Cast", "Concat", "CumSum", "Div", "Equal", "Exp", "Gather", "GatherElements", "GatherND",
     "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Log", "Max", "Min", "Mul", "Neg", "Not", "Or", "Pow",
-    "ReduceMax", "ReduceMin", "ReduceSum", "Reshape", "ScatterElements", "Shape", "Slice", "Squeeze", "Sub",
+    "ReduceMax", "ReduceMin", "ReduceSum", "Reshape", "ScatterElements", "Shape", "Slice", "Softmax",
+    "Squeeze", "Sub",
     "TopK", "Unsqueeze", "Where",
 }  # fmt: skip
 
 
-ALL = {"repetition": True, "ngram": 3, "suppress": True, "bans": True, "prefix": True, "trie": True}
-KINDS = [
-    *(SelectKind(beams) for beams in (1, 5, 32)),
-    SelectKind(4, end_count=3),
-    SelectKind(1, repetition=True),
-    *(SelectKind(3, **{name: value}) for name, value in ALL.items()),
-    *(SelectKind(3, ngram=n) for n in (1, 2, 4)),
-    SelectKind(3, coverage=True),
-    SelectKind(6, groups=3),
-    *(SelectKind(3, sampling=True, top_k=k, nucleus=nucleus) for k in (0, 9) for nucleus in (False, True)),
-    SelectKind(6, groups=2, coverage=True, **ALL),
-    SelectKind(4, sampling=True, top_k=9, nucleus=True, coverage=True, **ALL),
-]
-names = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: f"{kind.name}-e{kind.end_count}")
+KINDS = every_kind()
+names = pytest.mark.parametrize("kind", KINDS, ids=named)
+
+# Operators that make int64 of something, and those whose other inputs have to be constants.
+INT64 = {"TopK", "Gather", "GatherElements", "Cast", "Unsqueeze", "Shape"}
+FIXED = {"TopK", "Slice", "Squeeze", "Unsqueeze", "ReduceSum", "CumSum"}
 
 
 @names
@@ -44,7 +38,27 @@ def test_operators_opset_and_size(kind):
     assert {node.op_type for node in graph.graph.node} <= OPERATORS
     assert [(entry.domain, entry.version) for entry in graph.opset_import] == [("", 17)]
     assert graph.ir_version == 8
-    assert len(data) < 45_000
+    assert len(data) < (24_000 if kind.groups < 3 else 50_000)
+
+
+@names
+def test_ranks_are_static_and_integers_int32_but_for_places(kind):
+    """Places are what TopK makes and GatherND takes. No shape depends on a value."""
+    model = onnx.load_from_string(make_select(kind))
+    inferred = onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
+    types = {tensor.name: tensor.type.tensor_type for tensor in inferred.graph.value_info}
+    types |= {tensor.name: tensor.type.tensor_type for tensor in inferred.graph.output}
+    constants = {tensor.name for tensor in model.graph.initializer}
+    shapes = {node.output[0] for node in model.graph.node if node.op_type == "Shape"}
+    for node in model.graph.node:
+        for output in node.output:
+            assert types[output].HasField("shape"), node.op_type
+            kinds = (onnx.TensorProto.FLOAT, onnx.TensorProto.INT32, onnx.TensorProto.BOOL)
+            assert types[output].elem_type in kinds or node.op_type in INT64, node.op_type
+        if node.op_type in FIXED:
+            assert set(node.input[1:]) <= constants, node.op_type
+        if node.op_type == "Reshape":
+            assert node.input[1] in constants | shapes
 
 
 @names
@@ -60,7 +74,7 @@ def test_what_is_off_costs_nothing():
     plain = {tensor.name for tensor in select_spec("", SelectKind(5)).inputs}
     assert SelectKind.of(SearchOptions(5, 9, length_penalty_type="gnmt", min_length=3)) == SelectKind(5)
     assert not plain & {"history", "coverage", "nodes", "uniforms", "prefix", "group_done", "suppressed"}
-    assert len({kind.name for kind in KINDS}) == len(KINDS)
+    assert len({(kind.name, kind.end_count) for kind in KINDS}) == len(KINDS)
 
 
 def test_what_cannot_be_made_is_refused():
@@ -82,17 +96,14 @@ def inputs(batch: int, beams: int, vocabulary: int, **changed: np.ndarray) -> di
         "scores": scores,
         "finished_scores": np.full((batch, beams), EMPTY, np.float32),
         "finished_logprobs": np.zeros((batch, beams), np.float32),
-        "finished_beams": np.zeros((batch, beams), np.int32),
-        "finished_steps": np.zeros((batch, beams), np.int32),
-        "finished_tokens": np.zeros((batch, beams), np.int32),
-        "done": np.zeros(batch, np.int32),
-        "faults": np.zeros(batch, np.int32),
+        "finished": np.zeros((batch, 3 * beams), np.int32),
+        "done": np.zeros((batch, 1), np.int32),
         "step": np.zeros(1, np.int32),
-        "max_length": np.full(batch, 9, np.int32),
+        "max_length": np.full((batch, 1), 9, np.int32),
         "min_length": np.zeros(1, np.int32),
-        "length_penalty": np.ones(1, np.float32),
-        "length_offset": np.zeros(1, np.float32),
-        "early_stopping": np.zeros(1, np.int32),
+        "divisors": np.arange(1025, dtype=np.float32),
+        "reach": np.zeros((batch, 1), np.int32),
+        "ceiling": np.full(1, 1e38, np.float32),
         "end_tokens": np.full(1, 2, np.int32),
         **changed,
     }
@@ -105,20 +116,20 @@ def run(beams: int, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def test_each_image_has_its_own_maximum_length():
-    found = run(2, inputs(3, 2, 30, max_length=np.array([1, 9, 1], np.int32)))
-    assert found["next_done"].tolist() == [1, 0, 1]
+    found = run(2, inputs(3, 2, 30, max_length=np.array([[1], [9], [1]], np.int32)))
+    assert found["next_done"].tolist() == [[1], [0], [1]]
     assert found["all_done"].tolist() == [0]
-    assert found["next_finished_steps"][:, 0].tolist()[::2] == [1, 1]
-    everyone = run(2, inputs(3, 2, 30, max_length=np.array([1, 1, 1], np.int32)))
+    assert found["next_finished"].reshape(3, 2, 3)[::2, 0, 1].tolist() == [1, 1]
+    everyone = run(2, inputs(3, 2, 30, max_length=np.array([[1], [1], [1]], np.int32)))
     assert everyone["all_done"].tolist() == [1]
 
 
 def test_an_image_that_is_done_keeps_its_pool():
     logits = np.full((2, 2, 30), -5, np.float32)
     logits[:, :, 2] = 5  # everyone wants to end
-    feeds = inputs(2, 2, 30, logits=logits, done=np.array([1, 0], np.int32))
+    feeds = inputs(2, 2, 30, logits=logits, done=np.array([[1], [0]], np.int32))
     found = run(2, feeds)
-    assert found["next_finished_steps"].tolist() == [[0, 0], [1, 0]]
+    assert found["next_finished"].reshape(2, 2, 3)[:, :, 1].tolist() == [[0, 0], [1, 0]]
     assert found["next_finished_scores"][0].tolist() == feeds["finished_scores"][0].tolist()
     assert found["next_done"][0] == 1
 

@@ -48,7 +48,7 @@ def case(number: int) -> Case:
     pictures = int(draw.integers(1, 4))
     options: dict[str, Any] = _lengths_and_widths(draw)
     _KINDS.get(kind, _forced_together)(draw, options, vocabulary, ends, pictures)
-    options["n_best"] = options["beams"]
+    options["n_best"] = options["beams"] if number % 3 else 1 + number // 3 % options["beams"]
     sharpness, bonus = _choose(draw, ((2.0, 1.0), (1.0, 1.0), (1.5, 2.5), (3.0, 2.0)))
     models = [
         cache(random_model(1000 * number + picture, vocabulary, ends, sharpness, bonus))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from functools import cache
 
 import numpy as np
@@ -14,7 +15,7 @@ from cnnrnn.core.phrases import Phrases
 from cnnrnn.core.search import SearchOptions
 from cnnrnn.runtime.backtrace import trace_back
 from cnnrnn.runtime.clock import Clock
-from cnnrnn.runtime.loop import Search, SpecialTokens
+from cnnrnn.runtime.loop import Search, SpecialTokens, decode
 from cnnrnn.runtime.stream import Settling
 from tests.runtime.reference_search import random_model
 from tests.search.searching import START, SharedBackend, search, search_all, tokens_of
@@ -27,6 +28,7 @@ plainly = settings(deadline=None, derandomize=True, database=None, max_examples=
 seeds = st.integers(0, 10_000)
 # Few structures, since each is a graph to be made; what is a number varies freely.
 widths = st.sampled_from([{"beams": 1}, {"beams": 4}, {"beams": 4, "do_sample": True}])
+groups = {"beams": 4, "num_beam_groups": 2, "diversity_penalty": 0.7}
 
 
 def models_of(*seeds: int):
@@ -116,7 +118,7 @@ def test_every_answer_is_one_of_the_phrases(seed, width, sets, shared, data):
 
 
 @plainly
-@given(seeds, widths, st.permutations(range(4)), st.data())
+@given(seeds, st.one_of(widths, st.just(groups)), st.permutations(range(4)), st.data())
 def test_a_permuted_batch_gives_permuted_answers(seed, width, order, data):
     numbers = data.draw(numbers_of(width))
     options = SearchOptions(**width, **numbers, n_best=width["beams"])
@@ -147,6 +149,28 @@ def test_the_n_best_are_sorted_distinct_and_the_first_of_more(seed, beams, data)
     (first,) = search(models_of(seed), VOCABULARY, ENDS, fewer)
     assert [tokens_of(path) for path in first] == [tokens_of(path) for path in paths][: len(first)]
     assert len(first) == min((beams + 1) // 2, len(paths))
+
+
+@plainly
+@given(
+    seeds,
+    st.sampled_from([24, 27, 32]),
+    st.sampled_from([1, 2, 5, 12, 24]),
+    st.floats(-2, 2),
+    st.sampled_from([{}, {"length_penalty_type": "gnmt"}, {"no_repeat_ngram_size": 2}]),
+    st.sampled_from([False, True, "never"]),
+)
+def test_widening_a_full_width_beam_never_lowers_the_best_score(seed, full, narrow, penalty, more, stopping):
+    """Of three tokens and four steps, 24 beams keep every prefix and 31 sequences are all there are."""
+    model = cache(random_model(seed, 3, (1,), 1.5))
+
+    def best(beams: int) -> float:
+        options = SearchOptions(beams, 4, 0, penalty, stopping if beams > 31 else "never", **more)
+        ((path,),) = search([model], 3, (1,), options)
+        return path.score
+
+    assert best(32) >= best(full) - 1e-5
+    assert best(full) >= best(narrow) - 1e-5
 
 
 @plainly
@@ -193,8 +217,31 @@ def test_a_deadline_is_kept_within_a_step_and_never_gives_nothing(seed, beams, d
     assert (len(found[0].tokens) < steps or found[0].tokens[-1] in ENDS) == finished or steps == 9
 
 
+@pytest.mark.parametrize("deadline_ms", [0, 70, 160])
+def test_a_deadline_is_kept_on_the_clock(deadline_ms):
+    """A step takes 50 ms, and what is beside it less than another: one step too many would be seen."""
+
+    class Slow(SharedBackend):
+        def step(self, tokens, parents, state, memory):
+            time.sleep(0.05)
+            return super().step(tokens, parents, state, memory)
+
+    options = SearchOptions(4, 9, 9, deadline_ms=deadline_ms)
+    backend = Slow(models_of(1), VOCABULARY, len(ENDS), 9)
+    images, special = np.zeros((1, 1, 1, 3), np.uint8), SpecialTokens(START, ENDS)
+    decode(backend, images, SearchOptions(4, 1), special, Clock())  # the graph is there
+    took = []
+    for _ in range(3):
+        started = time.perf_counter()
+        history = decode(backend, images, options, special, Clock())
+        took.append(1e3 * (time.perf_counter() - started))
+    assert not history.done.any()
+    assert trace_back(history, 0, 1)[0].tokens.size == len(history.tokens)
+    assert min(took) < deadline_ms + 50 + 45
+
+
 @plainly
-@given(seeds, widths, st.data())
+@given(seeds, st.one_of(widths, st.just(groups)), st.data())
 def test_a_settled_token_is_never_taken_back(seed, width, data):
     options = SearchOptions(**width, **data.draw(numbers_of(width)))
     steps = settled_by_step(seed, options)

@@ -7,9 +7,10 @@ from functools import cache
 import numpy as np
 import pytest
 
+from cnnrnn.core.phrases import Phrases
 from cnnrnn.core.search import SearchOptions
 from tests.runtime.reference_search import beam_search, log_softmax, random_model
-from tests.search.searching import search, search_all, tokens_of
+from tests.search.searching import START, search, search_all, tokens_of
 
 END = 2
 
@@ -116,6 +117,45 @@ def test_a_vocabulary_of_a_quarter_of_a_million():
         live = sorted(candidates, reverse=True)[:3]
     assert [tokens_of(path) for path in paths] == [tokens for _, tokens in live]
     assert [path.logprob for path in paths] == pytest.approx([total for total, _ in live], abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        {"repetition_penalty": 1.4, "no_repeat_ngram_size": 2},
+        {"suppress_tokens": tuple(range(3, 200_000))},
+        {"bad_words_ids": ((249_999,), (5, 6))},
+        {"prefix": (249_999, 7)},
+        {"phrases": Phrases([(249_999, n, 5) for n in range(3, 90)])},
+    ],
+    ids=lambda option: "-".join(option),
+)
+def test_options_over_a_quarter_of_a_million(option):
+    pytest.importorskip("transformers")
+    from tests.search.transformers_search import generate
+
+    models = [cache(random_model(3, 250_000, (END,), 3.0))]
+    options = SearchOptions(3, 4, 2, 0.6, n_best=3, **option)
+    (wanted,) = generate(START, models, 250_000, (END,), options)
+    (paths,) = search(models, 250_000, (END,), options)
+    assert [tokens_of(path) for path in paths] == [answer.tokens for answer in wanted]
+    assert [path.score for path in paths] == pytest.approx([answer.score for answer in wanted], abs=1e-3)
+
+
+@pytest.mark.parametrize("top", [{}, {"top_k": 40}, {"top_p": 0.9}])
+def test_samples_of_a_quarter_of_a_million(top):
+    """The likeliest token has a fifth of the probability, and a sample takes it as often."""
+    logits = np.random.default_rng(0).normal(size=250_000).astype(np.float32)
+    logits[249_999] = np.log(np.exp(logits.astype(np.float64)).sum() / 4)
+    options = SearchOptions(32, 20, 20, do_sample=True, seed=2, **top)
+    history, _ = search_all([lambda prefix: logits], 250_000, (END,), options)
+    chances = np.sort(np.exp(log_softmax(logits)))[::-1]
+    # Top-p does not look beyond the 3,840 likeliest, which have less than 0.9 together here.
+    kept = {"top_k": 40, "top_p": 3840}.get(next(iter(top), ""), 250_000)
+    expected = chances[0] / chances[:kept].sum()
+    share = (history.tokens == 249_999).mean()
+    assert share == pytest.approx(expected, abs=5 * np.sqrt(expected / history.tokens.size))
+    assert history.tokens.max() < 250_000
 
 
 @pytest.mark.parametrize("beams", [6, 32])

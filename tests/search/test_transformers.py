@@ -63,6 +63,8 @@ def test_the_cases_meet_every_option_and_every_width():
     assert {entry.length_penalty for entry in options} == {-1.0, -0.5, 0.0, 0.6, 1.0, 1.5, 2.0}
     assert {entry.no_repeat_ngram_size for entry in options} == {0, 1, 2, 3, 4}
     assert {type(entry.max_length) for entry in options} == {int, tuple}
+    assert {entry.min_length for entry in options} >= {0, 1, 3, 5}
+    assert {entry.n_best for entry in options if entry.n_best < entry.beams} >= {1, 2, 3, 4, 5}
     assert {len(entry.ends) for entry in sample} == {1, 2, 3}
     for name in ("repetition_penalty", "bad_words_ids", "suppress_tokens", "prefix", "phrases"):
         assert sum(getattr(entry, name) != getattr(SearchOptions(1, 1), name) for entry in options) >= 6, name

@@ -108,7 +108,7 @@ def _generate(start, models, vocabulary, ends, options: SearchOptions, images: l
     greedy = options.beams == 1
     config = GenerationConfig(
         num_beams=options.beams,
-        num_return_sequences=options.beams,
+        num_return_sequences=options.n_best,
         max_new_tokens=options.max_lengths(len(models))[images[0]],
         min_new_tokens=options.min_length or None,
         length_penalty=None if greedy else float(options.length_penalty),
@@ -147,8 +147,8 @@ def _generate(start, models, vocabulary, ends, options: SearchOptions, images: l
         for row, length, score in zip(sequences, lengths, found.sequences_scores.tolist(), strict=True)
     ]
     return [
-        [row for row in rows[first : first + options.beams] if (row.score or 0.0) > JUNK][: options.n_best]
-        for first in range(0, len(rows), options.beams)
+        [row for row in rows[first : first + options.n_best] if (row.score or 0.0) > JUNK]
+        for first in range(0, len(rows), options.n_best)
     ]
 
 
