@@ -15,6 +15,9 @@ for _module in ("torch", "onnx", "onnxscript"):
 
 from cnnrnn.export.check import CheckReport, check_model  # noqa: E402
 from cnnrnn.export.export import ExportOptions, export_bundle, export_checkpoint  # noqa: E402
+from cnnrnn.export.precision.add import add_precisions  # noqa: E402
+from cnnrnn.export.precision.options import LoweringOptions  # noqa: E402
+from cnnrnn.export.precision.report import PrecisionReport  # noqa: E402
 from cnnrnn.export.protocol import CaptionModel  # noqa: E402
 from cnnrnn.export.report import Departure, ParityReport, SearchParity, StorageEffect, TensorParity  # noqa: E402
 from cnnrnn.export.rnn import RnnCaptioner, wrap_rnn  # noqa: E402
@@ -24,11 +27,14 @@ __all__ = [
     "CheckReport",
     "Departure",
     "ExportOptions",
+    "LoweringOptions",
     "ParityReport",
+    "PrecisionReport",
     "RnnCaptioner",
     "SearchParity",
     "StorageEffect",
     "TensorParity",
+    "add_precisions",
     "check_model",
     "export_bundle",
     "export_checkpoint",

@@ -23,12 +23,14 @@ import torch
 from cnnrnn.core.bundle import TOKENIZER, check_target, write_bundle
 from cnnrnn.core.errors import BundleError, OptionsError, ParityError
 from cnnrnn.core.manifest import GraphSpec, ImageSpec, Manifest, SearchDefaults, VocabularySpec
-from cnnrnn.core.search import SearchOptions, options_for
+from cnnrnn.core.search import SearchOptions
 from cnnrnn.core.tokenizer import Tokenizer
 from cnnrnn.export.check import check_model
+from cnnrnn.export.draft import Draft
 from cnnrnn.export.onnx_graph import encoder_graph, step_graph
 from cnnrnn.export.parity import BATCH, Pictures, compare
 from cnnrnn.export.pictures import find_pictures, read_pictures
+from cnnrnn.export.precision.options import FULL, LoweringOptions
 from cnnrnn.export.report import ParityReport, StorageEffect
 from cnnrnn.export.signature import Signature, trace_signature
 from cnnrnn.export.tidy import graph_bytes
@@ -37,13 +39,11 @@ from cnnrnn.export.weights import round_weights, store_fp16
 from cnnrnn.runtime.backtrace import trace_back
 from cnnrnn.runtime.clock import Clock
 from cnnrnn.runtime.loop import SpecialTokens, decode
-from cnnrnn.runtime.ort_cpu import Graphs, OrtCpuBackend
+from cnnrnn.runtime.ort_cpu import OrtCpuBackend
 from cnnrnn.runtime.select import SelectKind, make_select, select_spec
 
 _log = logging.getLogger(__name__)
 
-PRECISION = "fp32"
-GATE_BEAMS = 5
 LEAST_PICTURES = 100
 MOST_PICTURES = 256
 
@@ -66,6 +66,7 @@ class ExportOptions:
             model is then what is exported and proven, and the report says how many captions rounding changed.
         least_pictures: how few pictures are too few to prove anything.
         most_pictures: of a larger folder, as many are used.
+        lowering: the precisions beside fp32, proven over the same ``pictures``.
     """
 
     name: str
@@ -79,17 +80,7 @@ class ExportOptions:
     weight_storage: WeightStorage = "fp32"
     least_pictures: int = LEAST_PICTURES
     most_pictures: int = MOST_PICTURES
-
-
-@dataclass(frozen=True)
-class _Parts:
-    """All of a bundle before it is a folder."""
-
-    manifest: Manifest
-    files: dict[str, bytes]
-
-    def graphs(self) -> Graphs:
-        return Graphs(self.manifest, PRECISION, self.files.__getitem__)
+    lowering: LoweringOptions = field(default_factory=LoweringOptions)
 
 
 def export_bundle(
@@ -116,6 +107,7 @@ def export_bundle(
         OptionsError: an option is wrong, the target is no bundle, or there are too few pictures.
         ModelError: the model does not follow the protocol or cannot be traced.
         ParityError: torch and ONNX Runtime disagree; nothing was written. ``report`` is the report.
+        PrecisionError: the same of a lower precision and fp32; ``report`` is the precision's.
         StorageError: the disk is full or not writable; what was at ``target`` is there still.
     """
     tell = progress or _tell_nobody
@@ -123,6 +115,13 @@ def export_bundle(
     _check_options(options, tokenizer)
     check_target(folder)
     paths, source = find_pictures(options.pictures, options.least_pictures, options.most_pictures)
+    lowered = options.lowering.precisions
+    others = None
+    if lowered:
+        from cnnrnn.export.precision.judging import read_gate_pictures
+        from cnnrnn.export.precision.prove import prove_precisions
+
+        others = read_gate_pictures(options.pictures, options.image, options.lowering)
     tell("check", 0, 1)
     check_model(
         model, options.image, vocabulary=tokenizer.size, alignment_grid=options.alignment_grid
@@ -130,13 +129,16 @@ def export_bundle(
     pictures, skipped = read_pictures(paths, options.image, options.least_pictures)
     reference = round_weights(model) if options.weight_storage == "fp16" else model
     tell("graphs", 0, 1)
-    parts = _build(reference, tokenizer, options)
-    report = _prove(model, reference, parts, tokenizer, pictures, options, tell)
+    draft = _build(reference, tokenizer, options)
+    report = _prove(model, reference, draft, tokenizer, pictures, options, tell)
     report = dataclasses.replace(report, source=source, skipped=skipped)
     if not report.passed:
         raise ParityError(f"nothing was written to {folder}: {report}", report)
+    if others is not None:
+        draft, reports = prove_precisions(draft, options.lowering, tokenizer, others, tell)
+        report = dataclasses.replace(report, precisions=reports)
     tell("write", 0, 1)
-    write_bundle(folder, dataclasses.replace(parts.manifest, parity=report.to_dict()), parts.files)
+    write_bundle(folder, dataclasses.replace(draft.manifest, parity=report.to_dict()), draft.files)
     _log.info("%s", report)
     return report
 
@@ -182,6 +184,7 @@ def export_checkpoint(
 
 
 def _check_options(options: ExportOptions, tokenizer: Tokenizer) -> None:
+    options.lowering.check()
     if options.weight_storage not in ("fp32", "fp16"):
         raise OptionsError(f"weight_storage={options.weight_storage!r} is neither 'fp32' nor 'fp16'")
     if options.least_pictures < 1 or options.most_pictures < options.least_pictures:
@@ -190,14 +193,14 @@ def _check_options(options: ExportOptions, tokenizer: Tokenizer) -> None:
             "is at least 1, the second at least the first"
         )
     graph = GraphSpec("none", (), ())
-    pair = {PRECISION: {"encoder": graph, "step": graph}}
+    pair = {FULL: {"encoder": graph, "step": graph}}
     try:  # the manifest's own reader knows every rule of what may stand in it
         Manifest.from_json(_manifest(options, tokenizer, pair, {}).to_json(), "options")
     except (BundleError, TypeError, ValueError) as error:
         raise OptionsError(f"these options make no valid bundle: {error}") from error
 
 
-def _build(model: Any, tokenizer: Tokenizer, options: ExportOptions) -> _Parts:
+def _build(model: Any, tokenizer: Tokenizer, options: ExportOptions) -> Draft:
     """Trace, export and describe: every file of the bundle but the manifest."""
     halved = options.weight_storage == "fp16"
     step, signature = step_graph(model, trace_signature(model, options.image), fold_batch_norm=not halved)
@@ -212,17 +215,15 @@ def _build(model: Any, tokenizer: Tokenizer, options: ExportOptions) -> _Parts:
         selects[kind.name] = select_spec(f"select/{kind.name}.onnx", kind)
         files[selects[kind.name].file] = make_select(kind)
     files[TOKENIZER] = tokenizer.to_json().encode()
-    return _Parts(_manifest(options, tokenizer, {PRECISION: pair}, selects), files)
+    return Draft(_manifest(options, tokenizer, {FULL: pair}, selects), files)
 
 
 def _described(
     encoder: onnx.ModelProto, step: onnx.ModelProto, signature: Signature
 ) -> tuple[dict[str, GraphSpec], dict[str, bytes]]:
     pair = {
-        "encoder": GraphSpec(
-            f"{PRECISION}/encoder.onnx", signature.encoder_inputs(), signature.encoder_outputs()
-        ),
-        "step": GraphSpec(f"{PRECISION}/step.onnx", signature.step_inputs(), signature.step_outputs()),
+        "encoder": GraphSpec(f"{FULL}/encoder.onnx", signature.encoder_inputs(), signature.encoder_outputs()),
+        "step": GraphSpec(f"{FULL}/step.onnx", signature.step_inputs(), signature.step_outputs()),
     }
     return pair, {pair["encoder"].file: graph_bytes(encoder), pair["step"].file: graph_bytes(step)}
 
@@ -258,16 +259,15 @@ def _manifest(
 def _prove(
     model: Any,
     reference: Any,
-    parts: _Parts,
+    draft: Draft,
     tokenizer: Tokenizer,
     pictures: Pictures,
     options: ExportOptions,
     tell: Progress,
 ) -> ParityReport:
     """Decode every picture by torch and by ONNX Runtime, over exactly the bytes that would be written."""
-    widths = sorted({1, min(GATE_BEAMS, options.search.max_beams), options.search.beams})
-    searches = [options_for(parts.manifest, beams=beams) for beams in widths]
-    engine = OrtCpuBackend(parts.graphs())
+    searches = draft.searches()
+    engine = OrtCpuBackend(draft.graphs(FULL))
     try:
         oracle = TorchBackend(reference, options.image, engine)
         results, tensors = compare(

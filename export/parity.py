@@ -16,19 +16,15 @@ from numpy.typing import NDArray
 
 from cnnrnn.core.search import SearchOptions
 from cnnrnn.core.tokenizer import Tokenizer
-from cnnrnn.export.recording import Arrays, Recording
+from cnnrnn.export.partings import FAR, Decoded, Parting, gap, parting_of
+from cnnrnn.export.recording import Arrays
 from cnnrnn.export.report import Departure, SearchParity, TensorParity
 from cnnrnn.export.tolerances import TIE, tolerance_of
 from cnnrnn.runtime.backend import Backend
 from cnnrnn.runtime.backtrace import Path, trace_back
-from cnnrnn.runtime.clock import Clock
-from cnnrnn.runtime.loop import History, SpecialTokens, decode
-from cnnrnn.runtime.select import DEAD
+from cnnrnn.runtime.loop import SpecialTokens
 
 BATCH = 8
-
-# In place of infinity and NaN, which JSON does not have.
-_FAR = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True)
@@ -67,11 +63,11 @@ def compare(
             batch = slice(first, first + BATCH)
             images = np.stack(pictures.pixels[batch])
             both = (
-                _Decoded.of(expected, images, options, special),
-                _Decoded.of(found, images, options, special),
+                Decoded.of(expected, images, options, special),
+                Decoded.of(found, images, options, special),
             )
             names = pictures.names[batch]
-            partings = [_parting(*both, image) for image in range(len(images))]
+            partings = [parting_of(*both, image) for image in range(len(images))]
             _compare_tensors(*both, names, partings, tensors)
             departures += _departures(*both, names, partings, options, tokenizer)
             if progress is not None:
@@ -80,64 +76,11 @@ def compare(
     return tuple(results), {name: worst.report(name) for name, worst in tensors.items()}
 
 
-@dataclass(frozen=True)
-class _Decoded:
-    history: History
-    encoded: Arrays
-    steps: list[Arrays]
-
-    @staticmethod
-    def of(
-        backend: Backend, images: NDArray[np.uint8], options: SearchOptions, special: SpecialTokens
-    ) -> _Decoded:
-        recording = Recording(backend)
-        history = decode(recording, images, options, special, Clock())
-        return _Decoded(history, recording.encoded, recording.steps)
-
-
-@dataclass(frozen=True)
-class _Parting:
-    """The first step and beam at which two searches of one image chose differently, and by how much."""
-
-    step: int
-    beam: int
-    score_gap: float
-
-
-def _parting(expected: _Decoded, found: _Decoded, image: int) -> _Parting | None:
-    one, other = expected.history, found.history
-    for step in range(min(len(one.tokens), len(other.tokens))):
-        differ = (one.tokens[step, image] != other.tokens[step, image]) | (
-            one.parents[step, image] != other.parents[step, image]
-        )
-        if differ.any():
-            beam = int(differ.argmax())
-            chosen = [
-                (int(history.parents[step, image, beam]), int(history.tokens[step, image, beam]))
-                for history in (one, other)
-            ]
-            gaps = [
-                _gap(*(_candidate_score(decoded, image, step, *candidate) for candidate in chosen))
-                for decoded in (expected, found)
-            ]
-            return _Parting(step, beam, max(gaps))
-    return None
-
-
-def _candidate_score(decoded: _Decoded, image: int, step: int, parent: int, token: int) -> float:
-    """What a search gives a live beam that goes on with a token: the sum of its log-probabilities."""
-    logits = decoded.steps[step]["logits"][image, parent].astype(np.float64)
-    peak = logits.max()
-    own = logits[token] - peak - np.log(np.exp(logits - peak).sum())
-    before = float(decoded.history.scores[step - 1, image, parent]) if step else DEAD * bool(parent)
-    return before + float(own)
-
-
 def _compare_tensors(
-    expected: _Decoded,
-    found: _Decoded,
+    expected: Decoded,
+    found: Decoded,
     names: Sequence[str],
-    partings: Sequence[_Parting | None],
+    partings: Sequence[Parting | None],
     tensors: dict[str, _Worst],
 ) -> None:
     """Compare what both made, picture by picture, up to and with the step at which their choices part."""
@@ -180,20 +123,20 @@ class _Worst:
 def _share_of_tolerance(name: str, wanted: NDArray[Any], got: NDArray[Any]) -> tuple[float, float]:
     """The largest difference of two tensors, and its share of the tolerance; NaN counts as far beyond."""
     if wanted.shape != got.shape or not np.isfinite(got).all():
-        return _FAR, _FAR
+        return FAR, FAR
     difference = float(np.abs(wanted.astype(np.float64) - got.astype(np.float64)).max(initial=0.0))
     if np.issubdtype(wanted.dtype, np.integer):
-        return difference, _FAR if difference else 0.0
+        return difference, FAR if difference else 0.0
     tolerance = tolerance_of(name)
     limit = tolerance.absolute + tolerance.relative * float(np.abs(wanted).max(initial=0.0))
     return difference, difference / limit
 
 
 def _departures(
-    expected: _Decoded,
-    found: _Decoded,
+    expected: Decoded,
+    found: Decoded,
     names: Sequence[str],
-    partings: Sequence[_Parting | None],
+    partings: Sequence[Parting | None],
     options: SearchOptions,
     tokenizer: Tokenizer,
 ) -> list[Departure]:
@@ -206,12 +149,13 @@ def _departures(
             continue
         parting = partings[image]
         if parting is None:
-            place, gap = _ranking_gap(wanted, got)
+            place, score_gap = _ranking_gap(wanted, got)
             step = None
         else:
-            step, place, gap = parting.step, parting.beam, parting.score_gap
+            step, place = parting.step, parting.beam
+            score_gap = max(parting.expected_gap, parting.found_gap)
         captions = [tokenizer.decode(paths[0].tokens) if paths else "" for paths in (wanted, got)]
-        result.append(Departure(name, options.beams, step, place, gap, *captions))
+        result.append(Departure(name, options.beams, step, place, score_gap, *captions))
     return result
 
 
@@ -224,13 +168,8 @@ def _ranking_gap(wanted: Sequence[Path], got: Sequence[Path]) -> tuple[int, floa
     for place, (one, other) in enumerate(zip(wanted, got, strict=False)):
         key = tuple(other.tokens.tolist())
         if key != tuple(one.tokens.tolist()):
-            return place, _gap(one.score, scores[key])
-    return min(len(wanted), len(got)), _FAR
-
-
-def _gap(one: float, other: float) -> float:
-    gap = abs(float(one) - float(other))
-    return gap if np.isfinite(gap) else _FAR
+            return place, gap(one.score, scores[key])
+    return min(len(wanted), len(got)), FAR
 
 
 def _summary(beams: int, pictures: int, departures: Sequence[Departure]) -> SearchParity:

@@ -1,4 +1,4 @@
-"""The pictures that the parity gate decodes: a folder of the user's, or those shipped with the package."""
+"""The pictures that the gates decode: a folder of the user's, or those shipped with the package."""
 
 from __future__ import annotations
 
@@ -14,13 +14,16 @@ from cnnrnn.runtime.image import fit, read_image
 _log = logging.getLogger(__name__)
 
 
-def find_pictures(folder: Path | None, least: int, most: int) -> tuple[list[Path], str]:
+def find_pictures(
+    folder: Path | None, least: int, most: int, gate: str = "parity gate"
+) -> tuple[list[Path], str]:
     """The files to decode, and a few words that say whose they are.
 
     Args:
         folder: a folder, searched with everything under it; None for the shipped samples.
         least: how many there must be.
         most: of more than this, as many are taken, evenly spread over their sorted names.
+        gate: what needs them, for the message.
 
     Raises:
         OptionsError: the folder does not exist or holds too few pictures.
@@ -31,7 +34,7 @@ def find_pictures(folder: Path | None, least: int, most: int) -> tuple[list[Path
     source = "the shipped samples" if folder is None else f"folder {folder.resolve().name}"
     if len(found) < least:
         raise OptionsError(
-            f"{source} has {len(found)} pictures and the parity gate needs {least}; give pictures=, a folder "
+            f"{source} has {len(found)} pictures and the {gate} needs {least}; give pictures=, a folder "
             "with at least as many of the kind that the model is for"
         )
     if len(found) > most:
@@ -39,7 +42,9 @@ def find_pictures(folder: Path | None, least: int, most: int) -> tuple[list[Path
     return found, source
 
 
-def read_pictures(paths: list[Path], image: ImageSpec, least: int) -> tuple[Pictures, tuple[str, ...]]:
+def read_pictures(
+    paths: list[Path], image: ImageSpec, least: int, gate: str = "parity gate"
+) -> tuple[Pictures, tuple[str, ...]]:
     """Read the files and bring them to the encoder's size, as the runtime does.
 
     Returns:
@@ -54,11 +59,11 @@ def read_pictures(paths: list[Path], image: ImageSpec, least: int) -> tuple[Pict
             pixels.append(fit(read_image(path), image))
             names.append(path.name)
         except ImageError as error:
-            _log.warning("left out of the parity gate: %s", error)
+            _log.warning("left out of the %s: %s", gate, error)
             skipped.append(path.name)
     if len(pixels) < least:
         raise OptionsError(
-            f"only {len(pixels)} of {len(paths)} pictures could be read and the parity gate needs {least}; "
+            f"only {len(pixels)} of {len(paths)} pictures could be read and the {gate} needs {least}; "
             f"unreadable are {', '.join(skipped[:3])}; add or repair some"
         )
     return Pictures(names, pixels), tuple(skipped)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cnnrnn.export.precision.report import PrecisionReport
 
 
 @dataclass(frozen=True)
@@ -17,9 +20,11 @@ class Departure:
         step: the first step, counted from 0, at which the live beams differ; None where only the ranking of
             finished captions does.
         beam: the first beam that differs there, best first.
-        score_gap: how far apart the two choices in that place are, in the score of torch or of ONNX Runtime,
-            whichever sees them further apart; below 1e-4 it is a tie.
-        expected, found: torch's and ONNX Runtime's best captions.
+        score_gap: how far apart the two choices are: in the parity gate those of that place, in the score of
+            torch or of ONNX Runtime, whichever sees them further apart; in the precision gate the two
+            captions, in fp32's score. Below the report's limit it is a tie.
+        expected, found: the best captions of what is compared with (torch, or the fp32 graphs) and of what
+            is judged (ONNX Runtime, or the graphs of the other precision).
     """
 
     picture: str
@@ -31,10 +36,14 @@ class Departure:
     found: str
 
     def __str__(self) -> str:
+        return self.told("torch", "ONNX Runtime")
+
+    def told(self, expected: str, found: str) -> str:
+        """A sentence that calls the two sides by these names."""
         where = "in the ranking of finished captions" if self.step is None else f"at step {self.step}"
         return (
             f"{self.picture}, beams {self.beams}: the searches part {where}, beam {self.beam}, over choices "
-            f"that differ by {self.score_gap:.3g}; torch says {self.expected!r}, ONNX Runtime {self.found!r}"
+            f"that differ by {self.score_gap:.3g}; {expected} says {self.expected!r}, {found} {self.found!r}"
         )
 
 
@@ -104,6 +113,7 @@ class ParityReport:
         tensors: by name of the graph's output.
         storage: the effect of fp16 storage, or None where weights are stored as they are.
         versions: of torch and ONNX Runtime.
+        precisions: the precision gate's report of each lower precision, which this one does not judge.
     """
 
     pictures: int
@@ -113,6 +123,7 @@ class ParityReport:
     tensors: dict[str, TensorParity]
     storage: StorageEffect | None
     versions: dict[str, str]
+    precisions: dict[str, PrecisionReport] = field(default_factory=dict)
 
     @property
     def passed(self) -> bool:
@@ -123,7 +134,8 @@ class ParityReport:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dicts, lists, strings and numbers, for JSON."""
-        return {"passed": self.passed, **_plain(dataclasses.asdict(self))}
+        told = {name: report.to_dict() for name, report in self.precisions.items()}
+        return {"passed": self.passed, **plain(dataclasses.asdict(self)), "precisions": told}
 
     def __str__(self) -> str:
         lines = [
@@ -149,12 +161,12 @@ class ParityReport:
                 f"weights stored as {self.storage.weight_storage}: {self.storage.same_caption} of "
                 f"{self.storage.pictures} greedy captions are those of the weights as trained"
             )
-        return "\n".join(lines)
+        return "\n".join([*lines, *map(str, self.precisions.values())])
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _plain(entry) for key, entry in value.items()}
+        return {key: plain(entry) for key, entry in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(entry) for entry in value]
+        return [plain(entry) for entry in value]
     return value

@@ -13,6 +13,7 @@ _ORT_DTYPES = {
     "tensor(int32)": "int32",
     "tensor(int64)": "int64",
     "tensor(float16)": "float16",
+    "tensor(bfloat16)": "bfloat16",
     "tensor(float)": "float32",
     "tensor(bool)": "bool",
 }

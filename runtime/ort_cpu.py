@@ -1,7 +1,8 @@
 """The backend ``ort-cpu``: ONNX Runtime on the CPU, one session a graph.
 
-Tensors are OrtValues from one graph to the next, so between the encoder and the back-trace nothing is
-copied but the "all done" of each step.
+Between the encoder and the back-trace no tensor of a model is copied: those are OrtValues from one step to
+the next. What `select` makes are small NumPy arrays, since an OrtValue for each of its many tensors would
+take a third of its time; it reads the logits where they are.
 
 Sessions run their nodes one after the other, on one thread per physical core, and their threads sleep
 while they wait: with ONNX Runtime's default of spinning, the threads of one session keep the cores busy
@@ -25,10 +26,18 @@ from cnnrnn.core.extras import require
 from cnnrnn.core.manifest import GraphSpec, Manifest
 from cnnrnn.runtime.backend import Encoded, Stepped, Tensor, Tensors
 from cnnrnn.runtime.graph_check import check_contract, check_tensors
+from cnnrnn.runtime.ort_select import BoundSelect
+from cnnrnn.runtime.search_inputs import Arrays
 from cnnrnn.runtime.select import SelectKind, make_select, select_spec
 from cnnrnn.runtime.threads import physical_cores
 
 NAME = "ort-cpu"
+
+# Select graphs that stay loaded: each top_k is one, and a server may be asked for them all.
+MAX_SELECTS = 64
+
+# Precisions that a bundle may carry and that ONNX Runtime has no kernels for on a CPU.
+NOT_RUN = ("bf16",)
 
 _log = logging.getLogger(__name__)
 
@@ -47,7 +56,7 @@ class Graphs:
     @classmethod
     def of(cls, bundle: Bundle, precision: str) -> Graphs:
         """The graphs of one of a bundle's precisions."""
-        return cls(bundle.manifest, precision, bundle.read)
+        return cls(bundle.manifest, precision, bundle.graph)
 
 
 class OrtCpuBackend:
@@ -114,16 +123,23 @@ class OrtCpuBackend:
 
     def select(self, kind: SelectKind, inputs: Tensors) -> Tensors:
         session, names = self._select(kind)
-        return self._run(session, f"select {kind.name}", names, inputs)
+        try:
+            return dict(zip(names, session.run(names, inputs), strict=True))
+        except Exception as error:  # as in _session
+            raise BackendError(f"ONNX Runtime failed in select {kind.name}: {error}") from error
+
+    def bind_select(self, kind: SelectKind, state: Arrays, constants: Arrays) -> BoundSelect:
+        session, _ = self._select(kind)
+        return BoundSelect(self._ort, session, f"select {kind.name}", state, constants)
 
     def prepare(self, kind: SelectKind) -> None:
         self._select(kind)
 
     def from_host(self, array: NDArray[Any]) -> Tensor:
-        return self._ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array))
+        return np.ascontiguousarray(array)
 
     def to_host(self, tensor: Tensor) -> NDArray[Any]:
-        array: NDArray[Any] = tensor.numpy()
+        array: NDArray[Any] = tensor if isinstance(tensor, np.ndarray) else tensor.numpy()
         return array
 
     def close(self) -> None:
@@ -136,13 +152,14 @@ class OrtCpuBackend:
         with self._lock:
             if self._closed:
                 raise ClosedError("the backend is closed; load the bundle again")
-            if kind not in self._selects:
+            made = self._selects.pop(kind, None)
+            if made is None:
                 spec, data = _select_graph(self._graphs, kind)
-                self._selects[kind] = (
-                    self._session(spec, data, 1),
-                    [tensor.name for tensor in spec.outputs],
-                )
-            return self._selects[kind]
+                made = self._session(spec, data, 1), [tensor.name for tensor in spec.outputs]
+            self._selects[kind] = made
+            if len(self._selects) > MAX_SELECTS:
+                del self._selects[next(iter(self._selects))]  # the one that was asked for longest ago
+            return made
 
     def _session(self, spec: GraphSpec, data: bytes, threads: int) -> Any:
         options = self._ort.SessionOptions()
@@ -160,11 +177,15 @@ class OrtCpuBackend:
         check_tensors(spec, session.get_inputs(), session.get_outputs())
         return session
 
+    def _ort_value(self, tensor: Tensor) -> Any:
+        return self._ort.OrtValue.ortvalue_from_numpy(tensor) if isinstance(tensor, np.ndarray) else tensor
+
     def _run(self, session: Any, what: str, names: list[str], feeds: Tensors) -> Tensors:
         if session is None:
             raise ClosedError("the backend is closed; load the bundle again")
+        values = {name: self._ort_value(tensor) for name, tensor in feeds.items()}
         try:
-            return dict(zip(names, session.run_with_ort_values(names, feeds), strict=True))
+            return dict(zip(names, session.run_with_ort_values(names, values), strict=True))
         except Exception as error:  # as above
             raise BackendError(f"ONNX Runtime failed in {what}: {error}") from error
 

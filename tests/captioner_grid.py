@@ -1,7 +1,8 @@
 """Every kind of captioner, small: trained a little, exported and gated once a session, for all who ask.
 
-The trunk is two convolutions, the picture 16 × 16, the words twelve; cell, conditioning, attention, features and
-tied embedding go through every combination that there is, layers and the features' normalisation take turns.
+The trunk is two convolutions, the picture 16 × 16, the words twelve; cell, conditioning, attention, features
+and tied embedding go through every combination that there is, layers and the normalisation of features take
+turns.
 """
 
 from __future__ import annotations

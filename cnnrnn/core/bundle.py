@@ -19,6 +19,7 @@ from pathlib import Path, PurePosixPath
 
 from cnnrnn.core.errors import BundleError, OptionsError, StorageError, UnknownBundleError
 from cnnrnn.core.manifest import FileRecord, Manifest
+from cnnrnn.core.onnx_weights import inline_weights
 from cnnrnn.core.samples import package_data
 from cnnrnn.core.storage import atomic_folder
 from cnnrnn.core.tokenizer import Tokenizer
@@ -77,6 +78,14 @@ class Bundle:
                     f"{record.sha256[:16]}... Copy or export the bundle again."
                 )
         return data
+
+    def graph(self, relative: str) -> bytes:
+        """The ONNX bytes of a graph, with its weights inside wherever the bundle stores them.
+
+        Raises:
+            BundleError: as `read`, or a weight's place is not in the bundle.
+        """
+        return inline_weights(self.read(relative), str(PurePosixPath(relative).parent), self.read, relative)
 
     def tokenizer(self) -> Tokenizer:
         """The bundle's tokenizer, checked against the manifest's vocabulary.

@@ -9,6 +9,7 @@
     ├── ImageError                    a picture that cannot be read or used
     ├── BundleError                   a bundle with a missing, altered, escaping or mismatched part
     ├── ParityError                   two backends disagree; carries the report
+    │   └── PrecisionError            a graph of another precision says something else than the fp32 graph
     ├── CheckpointError               a training checkpoint that cannot be read
     ├── DataError                     a data set that cannot be read
     ├── TrainingError                 a training run that cannot go on
@@ -70,6 +71,10 @@ class ParityError(CnnrnnError):
     def __init__(self, message: str, report: object = None) -> None:
         super().__init__(message)
         self.report = report
+
+
+class PrecisionError(ParityError):
+    """A graph in another precision captions otherwise than fp32's, or gives NaN or infinity."""
 
 
 class CheckpointError(CnnrnnError):

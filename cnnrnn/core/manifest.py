@@ -22,14 +22,17 @@ MAX_FILE_BYTES = 2 * 1024**3
 
 Dimension = int | str
 Resize = Literal["letterbox", "stretch", "crop"]
-_DTYPES = ("uint8", "int32", "int64", "float16", "float32", "bool")
+_DTYPES = ("uint8", "int32", "int64", "float16", "bfloat16", "float32", "bool")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """A graph's input or output: name, dtype (NumPy's name) and shape; a dynamic dimension is its letter."""
+    """A graph's input or output: name, dtype (NumPy's name, or ``bfloat16``) and shape.
+
+    A dynamic dimension is its letter.
+    """
 
     name: str
     dtype: str
@@ -96,12 +99,13 @@ class Manifest:
     """Everything that ``manifest.json`` says.
 
     Attributes:
-        precisions: by precision (``"fp32"``, ``"fp16"``, ``"int8"``) the graphs ``"encoder"`` and ``"step"``.
+        precisions: by precision (``"fp32"``, ``"fp16"``, ``"bf16"``, ``"int8"``) the graphs ``"encoder"`` and
+            ``"step"``.
         select: the select graphs, by name of the variant, such as ``"beam5"``.
         alignment_grid: (rows, columns) of the picture's grid that an alignment's P positions are, row-major.
         files: every file of the bundle but the manifest.
         provenance: where weights and data come from; free.
-        parity: the report of the parity gate at export; free.
+        parity: the report of the parity gate at export, and by precision that of the precision gate; free.
     """
 
     name: str

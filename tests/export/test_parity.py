@@ -21,55 +21,10 @@ from cnnrnn.export.pictures import find_pictures, read_pictures
 from cnnrnn.export.report import ParityReport
 from cnnrnn.export.tolerances import FP32, tolerance_of
 from cnnrnn.export.torch_backend import TorchBackend
-from cnnrnn.runtime.backend import Encoded, Stepped, Tensor, Tensors
-from cnnrnn.runtime.select import SelectKind, make_select, select_spec
+from cnnrnn.runtime.backend import Encoded, Stepped
+from tests.export.planted import Planted, Searcher
 
 SEARCHES = (SearchOptions(beams=1, max_length=6), SearchOptions(beams=3, max_length=6, n_best=3))
-
-
-class Searcher:
-    """The select graphs alone, over ONNX Runtime."""
-
-    vocabulary = 12
-
-    def __init__(self) -> None:
-        import onnxruntime
-
-        self._ort = onnxruntime
-        self._sessions: dict[SelectKind, Any] = {}
-
-    def select(self, kind: SelectKind, inputs: dict[str, Any]) -> dict[str, Any]:
-        if kind not in self._sessions:
-            data = make_select(kind)
-            self._sessions[kind] = self._ort.InferenceSession(data, providers=["CPUExecutionProvider"])
-        names = [spec.name for spec in select_spec("", kind).outputs]
-        return dict(zip(names, self._sessions[kind].run(names, inputs), strict=True))
-
-    def prepare(self, kind: SelectKind) -> None:
-        """Sessions are made when they are needed."""
-
-    def from_host(self, array: Any) -> Any:
-        return array
-
-    def to_host(self, tensor: Any) -> Any:
-        return tensor
-
-
-class Planted(TorchBackend):
-    """The oracle with a fault: ``spoil(step number, stepped)`` and ``spoil_encoded`` may change results."""
-
-    spoil: Callable[[int, Stepped], Stepped] = staticmethod(lambda step, stepped: stepped)
-    spoil_encoded: Callable[[Encoded], Encoded] = staticmethod(lambda encoded: encoded)
-    _step_number = 0
-
-    def encode(self, images: Any) -> Encoded:
-        self._step_number = 0
-        return self.spoil_encoded(super().encode(images))
-
-    def step(self, tokens: Tensor, parents: Tensor, state: Tensors, memory: Tensors) -> Stepped:
-        stepped = self.spoil(self._step_number, super().step(tokens, parents, state, memory))
-        self._step_number += 1
-        return stepped
 
 
 @pytest.fixture(scope="module")

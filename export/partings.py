@@ -1,0 +1,88 @@
+"""Where two backends' searches of the same pictures part, and how far apart their choices are there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cnnrnn.core.search import SearchOptions
+from cnnrnn.export.recording import Arrays, Recording
+from cnnrnn.runtime.backend import Backend
+from cnnrnn.runtime.clock import Clock
+from cnnrnn.runtime.loop import History, SpecialTokens, decode
+from cnnrnn.runtime.select import DEAD
+
+# In place of infinity and NaN, which JSON does not have.
+FAR = float(np.finfo(np.float32).max)
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A batch's free-running search, and every tensor that the graphs made for it (see `Recording`)."""
+
+    history: History
+    encoded: Arrays
+    steps: list[Arrays]
+
+    @staticmethod
+    def of(
+        backend: Backend, images: NDArray[np.uint8], options: SearchOptions, special: SpecialTokens
+    ) -> Decoded:
+        """Search for the captions of ``images`` (B, H, W, 3) RGB."""
+        recording = Recording(backend)
+        history = decode(recording, images, options, special, Clock())
+        return Decoded(history, recording.encoded, recording.steps)
+
+
+@dataclass(frozen=True)
+class Parting:
+    """The first step and beam at which two searches of one image chose differently.
+
+    ``expected_gap`` is how far apart the two choices are in the score of the first search, ``found_gap`` in
+    that of the second; both are the sums of a beam's log-probabilities.
+    """
+
+    step: int
+    beam: int
+    expected_gap: float
+    found_gap: float
+
+
+def parting_of(expected: Decoded, found: Decoded, image: int) -> Parting | None:
+    """Where the live beams of one image first differ; None where they never do."""
+    one, other = expected.history, found.history
+    for step in range(min(len(one.tokens), len(other.tokens))):
+        differ = (one.tokens[step, image] != other.tokens[step, image]) | (
+            one.parents[step, image] != other.parents[step, image]
+        )
+        if differ.any():
+            beam = int(differ.argmax())
+            chosen = [
+                (int(history.parents[step, image, beam]), int(history.tokens[step, image, beam]))
+                for history in (one, other)
+            ]
+            gaps = [
+                gap(*(_candidate_score(decoded, image, step, *candidate) for candidate in chosen))
+                for decoded in (expected, found)
+            ]
+            return Parting(step, beam, *gaps)
+    return None
+
+
+def gap(one: float, other: float) -> float:
+    """How far two scores are apart; `FAR` where one of them is not finite."""
+    with np.errstate(invalid="ignore"):
+        found = abs(float(one) - float(other))
+    return found if np.isfinite(found) else FAR
+
+
+def _candidate_score(decoded: Decoded, image: int, step: int, parent: int, token: int) -> float:
+    """What a search gives a live beam that goes on with a token: the sum of its log-probabilities."""
+    logits = decoded.steps[step]["logits"][image, parent].astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        peak = logits.max()
+        own = logits[token] - peak - np.log(np.exp(logits - peak).sum())
+    before = float(decoded.history.scores[step - 1, image, parent]) if step else DEAD * bool(parent)
+    return before + float(own)

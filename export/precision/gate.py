@@ -1,0 +1,167 @@
+"""The precision gate: fp32's graphs and those of a lower precision caption the same pictures freely.
+
+Every search runs on its own from the picture to the last word, so that an error feeds itself back as it would
+in use. What counts is the caption, token for token. Of one that differs the report names the step at which
+the two searches left the same path, and fp32 alone says whether it was a tie: greedy search chooses word by
+word, so there the two words have to be close at that step; a beam search ranks whole captions, so there
+fp32's scores of the two captions have to be.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cnnrnn.core.search import SearchOptions
+from cnnrnn.core.tokenizer import Tokenizer
+from cnnrnn.export.parity import BATCH, Pictures
+from cnnrnn.export.partings import FAR, Decoded, gap, parting_of
+from cnnrnn.export.precision.report import RUNS, Judgement, NotFinite
+from cnnrnn.export.report import Departure, SearchParity
+from cnnrnn.runtime.backend import Backend
+from cnnrnn.runtime.backtrace import Path, trace_back
+from cnnrnn.runtime.loop import SpecialTokens
+
+
+def judge(
+    expected: Backend,
+    found: Mapping[str, Backend],
+    pictures: Pictures,
+    searches: Sequence[SearchOptions],
+    tokenizer: Tokenizer,
+    tie: float,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, Judgement]:
+    """Decode every picture by all backends, once for each search.
+
+    Args:
+        expected: fp32's graphs.
+        found: what is judged, by name of `RUNS`.
+        tie: captions that fp32 scores closer than this are a tie.
+        progress: told how many pictures' searches of how many are done; the backends' count as one.
+
+    Returns:
+        A judgement for each of ``found``.
+    """
+    special = SpecialTokens(tokenizer.start, (tokenizer.end,))
+    runs = {name: _Run() for name in found}
+    total = len(searches) * len(pictures.pixels)
+    for number, options in enumerate(searches):
+        for first in range(0, len(pictures.pixels), BATCH):
+            batch = slice(first, first + BATCH)
+            images, names = np.stack(pictures.pixels[batch]), pictures.names[batch]
+            wanted = Decoded.of(expected, images, options, special)
+            for name, backend in found.items():
+                got = Decoded.of(backend, images, options, special)
+                runs[name].note_not_finite(wanted, got, names, options.beams)
+                compared = _Compared(expected, wanted, got, options, tokenizer, special)
+                runs[name].departures[options.beams] += compared.departures(images, names)
+            if progress is not None:
+                progress(number * len(pictures.pixels) + first + len(images), total)
+    return {name: run.judgement(name, len(pictures.pixels), searches, tie) for name, run in runs.items()}
+
+
+def caption_score(
+    backend: Backend,
+    pixels: NDArray[np.uint8],
+    tokens: NDArray[np.int32],
+    options: SearchOptions,
+    special: SpecialTokens,
+) -> float:
+    """The score of a given caption of one picture: its log-probability over the length penalty.
+
+    Args:
+        pixels: (H, W, 3) uint8 RGB.
+        tokens: (L) int32, without the start token.
+    """
+    encoded = backend.encode(pixels[None])
+    state = backend.widen(encoded.state, 1)
+    parents = backend.from_host(np.zeros((1, 1), np.int32))
+    logprob = 0.0
+    for before, token in zip((special.start, *tokens[:-1]), tokens, strict=True):
+        given = backend.from_host(np.array([[before]], np.int32))
+        stepped = backend.step(given, parents, state, encoded.memory)
+        logits = backend.to_host(stepped.logits)[0, 0].astype(np.float64)
+        peak = logits.max()
+        logprob += float(logits[token] - peak - np.log(np.exp(logits - peak).sum()))
+        state = stepped.state
+    return logprob / options.divisor(len(tokens)) if len(tokens) else 0.0
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """One batch's two searches."""
+
+    backend: Backend
+    expected: Decoded
+    found: Decoded
+    options: SearchOptions
+    tokenizer: Tokenizer
+    special: SpecialTokens
+
+    def departures(self, images: NDArray[np.uint8], names: Sequence[str]) -> list[Departure]:
+        """The pictures whose best captions differ."""
+        result = []
+        for image, name in enumerate(names):
+            wanted, got = (_best(decoded, image) for decoded in (self.expected, self.found))
+            if wanted is not None and got is not None and wanted.tokens.tolist() == got.tokens.tolist():
+                continue
+            parting = parting_of(self.expected, self.found, image)
+            step, beam = (None, 0) if parting is None else (parting.step, parting.beam)
+            if wanted is None or got is None:
+                score_gap = FAR
+            elif self.options.beams == 1 and parting is not None:
+                score_gap = parting.expected_gap
+            else:
+                score_gap = gap(*(self._score(images[image], path) for path in (wanted, got)))
+            captions = [self.tokenizer.decode(path.tokens) if path else "" for path in (wanted, got)]
+            result.append(Departure(name, self.options.beams, step, beam, score_gap, *captions))
+        return result
+
+    def _score(self, pixels: NDArray[np.uint8], path: Path) -> float:
+        return caption_score(self.backend, pixels, path.tokens, self.options, self.special)
+
+
+def _best(decoded: Decoded, image: int) -> Path | None:
+    """The best caption; None where the logits were not finite."""
+    paths = trace_back(decoded.history, image, 1)
+    return paths[0] if paths else None
+
+
+@dataclass
+class _Run:
+    """What is known of one way of running so far."""
+
+    departures: defaultdict[int, list[Departure]] = field(default_factory=lambda: defaultdict(list))
+    not_finite: dict[str, NotFinite] = field(default_factory=dict)
+
+    def note_not_finite(self, wanted: Decoded, got: Decoded, names: Sequence[str], beams: int) -> None:
+        """Note the logits of which the search found a NaN or infinity, and the encoder's tensors."""
+        for image, name in enumerate(names):
+            fault = int(got.history.faults[image])
+            if fault:
+                self._add("logits", name, beams, fault - 1)
+            for tensor, array in got.encoded.items():
+                if not np.isfinite(array[image]).all() and np.isfinite(wanted.encoded[tensor][image]).all():
+                    self._add(tensor, name, beams, None)
+
+    def judgement(self, name: str, pictures: int, searches: Sequence[SearchOptions], tie: float) -> Judgement:
+        summaries = tuple(_summary(options.beams, pictures, self, tie) for options in searches)
+        return Judgement(RUNS[name], summaries, tuple(self.not_finite.values()))
+
+    def _add(self, tensor: str, picture: str, beams: int, step: int | None) -> None:
+        known = self.not_finite.get(tensor, NotFinite(tensor, 0, picture, beams, step))
+        self.not_finite[tensor] = NotFinite(
+            tensor, known.searches + 1, known.picture, known.beams, known.step
+        )
+
+
+def _summary(beams: int, pictures: int, run: _Run, tie: float) -> SearchParity:
+    departures = run.departures[beams]
+    ties = tuple(departure for departure in departures if departure.score_gap < tie)
+    others = tuple(departure for departure in departures if departure.score_gap >= tie)
+    return SearchParity(beams, pictures, pictures - len(departures), ties, others)
