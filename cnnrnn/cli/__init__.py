@@ -14,12 +14,12 @@ import sys
 from collections.abc import Sequence
 
 import cnnrnn
-from cnnrnn.cli import demo, doctor, eval, export, inspect, run, train
+from cnnrnn.cli import build, demo, doctor, eval, export, inspect, run, train
 from cnnrnn.cli.output import print_error
 from cnnrnn.cli.usage import Parser
 from cnnrnn.core.errors import CnnrnnError, OptionsError
 
-COMMANDS = (train, eval, export, run, inspect, doctor, demo)
+COMMANDS = (train, eval, export, build, run, inspect, doctor, demo)
 INTERRUPTED = 128 + signal.SIGINT
 
 

@@ -19,6 +19,15 @@ from cnnrnn.core.bundle import shipped_bundles
 NOTHING_TO_DO_IT_WITH = 3
 OPENCV_WHEELS = ("opencv-python", "opencv-python-headless")
 ONNX_RUNTIME_WHEELS = ("onnxruntime", "onnxruntime-gpu")
+RTX_MODULES = ("tensorrt_rtx", "tensorrt_rtx_bindings")
+RTX_WHEELS = (
+    "tensorrt-rtx",
+    "tensorrt-rtx-cu13",
+    "tensorrt-rtx-cu12",
+    "tensorrt-rtx-cu13-bindings",
+    "tensorrt-rtx-cu12-bindings",
+)
+NO_GPU_TO_RUN = " (builds engines; no GPU to run them with)"
 NOT_BY_PIP = "one that pip did not install"
 
 
@@ -89,7 +98,7 @@ def examine(environment: Mapping[str, str]) -> list[Finding]:
         onnx_runtime(),
         cuda_provider(has_gpu, jetson is not None),
         tensorrt(has_gpu, jetson is not None),
-        _gpu_package("TensorRT-RTX", "tensorrt_rtx", "tensorrt-rtx", has_gpu, "backend tensorrt-rtx"),
+        tensorrt_rtx(has_gpu),
         _gpu_package("PyCUDA", "pycuda", "pycuda", has_gpu, "PyCUDA's frames and streams"),
         _package("PyTorch", "torch", "pip install 'cnnrnn[train]'", "training and export"),
         _package("ONNX", "onnx", "pip install 'cnnrnn[export]'", "export"),
@@ -150,6 +159,16 @@ def tensorrt(has_gpu: bool, on_jetson: bool) -> Finding:
     """TensorRT, which JetPack brings and pip installs elsewhere."""
     install = "sudo apt-get install nvidia-jetpack" if on_jetson else "pip install 'cnnrnn[tensorrt]'"
     return _gpu_finding("TensorRT", "tensorrt", install, has_gpu, "backend tensorrt")
+
+
+def tensorrt_rtx(has_gpu: bool) -> Finding:
+    """TensorRT-RTX, which builds engines without a GPU too; its bare bindings are enough."""
+    part, purpose = "TensorRT-RTX", "backend tensorrt-rtx; builds engines without a GPU too"
+    module = next(filter(machine.module_found, RTX_MODULES), None)
+    if module is None:
+        return _gpu_package(part, RTX_MODULES[0], "tensorrt-rtx", has_gpu, purpose)
+    version = next(iter(machine.distribution_version(*RTX_WHEELS).values()), NOT_BY_PIP)
+    return Finding(part, has_gpu, version + ("" if has_gpu else NO_GPU_TO_RUN), "", purpose)
 
 
 def _gpu_package(part: str, module: str, extra: str, has_gpu: bool, purpose: str) -> Finding:

@@ -1,15 +1,15 @@
-"""Buckets: the sizes that an engine is built for. One static profile each, so nothing is switched at run time.
+"""Buckets: the sizes that an engine is built for. One static profile each, so none is switched at run time.
 
 Letters: B images, K beams, V vocabulary.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from cnnrnn.core.errors import BundleError, OptionsError
-from cnnrnn.core.manifest import GraphSpec, Manifest
+from cnnrnn.core.manifest import GraphSpec, Manifest, TensorSpec
 
 # Images that the runtime puts through the graphs together, at most (`cnnrnn.runtime.model.MAX_BATCH`).
 MAX_IMAGES = 16
@@ -59,7 +59,7 @@ def sizes(manifest: Manifest, bucket: Bucket) -> dict[str, int]:
 
 
 def input_shapes(graph: GraphSpec, letters: Mapping[str, int]) -> Shapes:
-    """The shape of each of a graph's inputs.
+    """The shape of each of a graph's inputs, in order.
 
     Args:
         letters: by letter its size, see `sizes`; a graph of the search's options needs more of them.
@@ -67,18 +67,28 @@ def input_shapes(graph: GraphSpec, letters: Mapping[str, int]) -> Shapes:
     Raises:
         BundleError: an input has a letter that is not among them, or a size below 1.
     """
+    return _shapes(graph, "input", graph.inputs, letters)
+
+
+def output_shapes(graph: GraphSpec, letters: Mapping[str, int]) -> Shapes:
+    """The shape of each of a graph's outputs, as `input_shapes` for those."""
+    return _shapes(graph, "output", graph.outputs, letters)
+
+
+def _shapes(graph: GraphSpec, way: str, tensors: Iterable[TensorSpec], letters: Mapping[str, int]) -> Shapes:
     shapes: Shapes = {}
-    for tensor in graph.inputs:
+    for tensor in tensors:
         unknown = [size for size in tensor.shape if isinstance(size, str) and size not in letters]
         if unknown:
             raise BundleError(
-                f"{graph.file}: input {tensor.name!r} has the dimension {unknown[0]!r}, whose size is not "
-                f"known before the graph runs; known are {', '.join(letters)}"
+                f"{graph.file}: {way} {tensor.name!r} has the dimension {unknown[0]!r}, whose size is not "
+                f"known before the graph runs; known are {', '.join(letters)}. An engine's shapes are fixed: "
+                "write the model with a mask of fixed shape instead, and export it again"
             )
         shape = tuple(letters[size] if isinstance(size, str) else size for size in tensor.shape)
         if min(shape, default=1) < 1:
             raise BundleError(
-                f"{graph.file}: input {tensor.name!r} would be {shape}; every size is 1 or more"
+                f"{graph.file}: {way} {tensor.name!r} would be {shape}; every size is 1 or more"
             )
         shapes[tensor.name] = shape
     return shapes

@@ -16,7 +16,7 @@ from cnnrnn.runtime.engine.bucket import Shapes
 from cnnrnn.runtime.engine.library import TENSORRT_RTX, Library
 from cnnrnn.runtime.engine.log import Messages, listening
 from cnnrnn.runtime.engine.options import HARDWARE_LEVELS, BuildOptions
-from cnnrnn.runtime.engine.parser_errors import build_error, names, parser_error
+from cnnrnn.runtime.engine.parser_errors import build_error, dynamic_error, names, parser_error
 from cnnrnn.runtime.engine.progress import Progress, Watch, monitor, stopped_by_ctrl_c
 from cnnrnn.runtime.engine.report import (
     EngineReport,
@@ -80,7 +80,7 @@ def build_engine(
         plan = builder.build_serialized_network(network, config)
         watch.reraise()
         if plan is None:
-            raise build_error(library, name, messages)
+            raise build_error(library, name, messages, options.workspace_mib)
         engine = bytes(plan)
         report = _report(library, network, options, inputs, messages, len(engine), started)
         kept = b"" if cache is None else bytes(cache.serialize())
@@ -94,9 +94,13 @@ def _parse(library: Library, builder: Any, logger: Any, graph: bytes, name: str)
     parser = module.OnnxParser(network, logger)
     if not parser.parse(graph):
         raise parser_error(library, graph, name, parser, network)
+    dynamic = dynamic_error(library, name, network)
+    if dynamic is not None:
+        raise dynamic
     if not network.num_outputs:
         raise EngineError(
-            f"{name} is no ONNX graph: {library.title} finds no output in its {len(graph)} bytes"
+            f"{name}: {library.title} finds no output in its {len(graph)} bytes, so it is no ONNX graph; "
+            "export the bundle again"
         )
     return network
 
@@ -143,6 +147,8 @@ def _configure(library: Library, builder: Any, options: BuildOptions) -> Any:
     if options.hardware_compatible is not None:
         level = HARDWARE_LEVELS[options.hardware_compatible]
         config.hardware_compatibility_level = getattr(module.HardwareCompatibilityLevel, level)
+    if not options.tf32:  # TensorRT's own default allows it
+        config.clear_flag(module.BuilderFlag.TF32)
     if options.version_compatible:
         config.set_flag(module.BuilderFlag.VERSION_COMPATIBLE)
     if options.refit:

@@ -45,6 +45,7 @@ class Report(Protocol):
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON has it."""
+        ...
 
 
 class Built(Protocol):
@@ -53,10 +54,12 @@ class Built(Protocol):
     @property
     def engine(self) -> bytes:
         """The serialised engine."""
+        ...
 
     @property
     def report(self) -> Report:
         """What was built."""
+        ...
 
 
 @dataclass(frozen=True)

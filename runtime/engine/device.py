@@ -60,7 +60,7 @@ def find_device(index: int = 0) -> Device | None:
 def driver_version(path: Path = DRIVER_VERSION) -> str:
     """The kernel driver's version, empty where there is none or it does not say."""
     try:
-        match = re.search(r"Kernel Module\D*(\d+\.\d+(?:\.\d+)?)", path.read_text(errors="replace"))
+        match = re.search(r"Kernel Module.*?\s(\d+\.\d+(?:\.\d+)?)\s", path.read_text(errors="replace"))
     except OSError:
         return ""
     return match.group(1) if match else ""

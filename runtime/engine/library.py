@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
-from typing import Literal, cast
+from typing import Literal
 
 from cnnrnn.core.errors import MissingDependencyError, OptionsError
 
@@ -86,10 +86,9 @@ def load_library(name: str) -> Library:
     """
     if name not in NAMES:
         raise OptionsError(f"backend={name!r} builds no engines; {' and '.join(NAMES)} do")
-    known = cast(LibraryName, name)
-    module = _import(known)
+    module = _import(name)
     version = str(getattr(module, "__version__", ""))
-    library = Library(known, module, version)
+    library = Library(name, module, version)
     _check_version(library)
     return library
 

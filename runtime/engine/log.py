@@ -18,7 +18,7 @@ _log = logging.getLogger(__name__)
 _turn = threading.RLock()
 _loggers: dict[str, Any] = {}
 
-# What TensorRT reports of CUDA whenever it looks for a driver where there is none; it is no part of an answer.
+# What TensorRT reports of CUDA wherever it looks for a driver and there is none: no part of an answer.
 _NOISE = ("catchCudaError", "differs from one already registered")
 _ERRORS = ("ERROR", "INTERNAL_ERROR")
 
@@ -67,7 +67,8 @@ def _make_logger(module: ModuleType) -> Any:
             level = str(severity).rpartition(".")[2]
             if self.messages is not None:
                 self.messages.lines.append((level, text))
-            _log.debug("TensorRT %s: %s", level, text)
+            # Its verbose messages are thousands, its others a few.
+            _log.log(logging.DEBUG if level == "VERBOSE" else logging.INFO, "TensorRT %s: %s", level, text)
 
     return Logger()
 

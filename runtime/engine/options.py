@@ -30,7 +30,9 @@ class BuildOptions:
         optimization_level: 0 to 5; higher searches longer for faster kernels.
         hardware_compatible: ``"ampere+"``, an engine for every GPU from compute capability 8.0 on, or
             ``"same"``, for every GPU of this one's compute capability; both may be slower.
-        version_compatible: an engine that newer versions of TensorRT run too; may be slower.
+        version_compatible: an engine that newer versions of the same major version run too; may be slower.
+        tf32: products of float32 may round what they multiply to 10 bits of mantissa, as float16 has: faster
+            on compute capability 8.0 and newer, and no longer what the graph says.
         refit: weights can be exchanged in the built engine as long as the graph stays the same.
         timing_cache: keep what the builder measured of layers for the next build.
     """
@@ -40,6 +42,7 @@ class BuildOptions:
     optimization_level: int | None = None
     hardware_compatible: str | None = None
     version_compatible: bool = False
+    tf32: bool = False
     refit: bool = False
     timing_cache: bool = True
 
@@ -66,6 +69,7 @@ class BuildOptions:
             "optimization_level": self.optimization_level,
             "hardware_compatible": self.hardware_compatible,
             "version_compatible": self.version_compatible or None,
+            "tf32": self.tf32 or None,
             "refit": self.refit or None,
         }
         return tuple(sorted((name, value) for name, value in pairs.items() if value is not None))
@@ -109,8 +113,8 @@ def _lacking(options: BuildOptions, library: Library, device: Device | None) -> 
     level = options.hardware_compatible
     if options.optimization_level is not None and rtx:
         yield (
-            "optimization_level has no effect in TensorRT-RTX, which makes its kernels where the engine runs; "
-            "leave it out, or use tensorrt"
+            "optimization_level has no effect in TensorRT-RTX, which makes its kernels where the engine "
+            "runs; leave it out, or use tensorrt"
         )
     if level is not None and rtx:
         yield (
@@ -128,8 +132,8 @@ def _lacking(options: BuildOptions, library: Library, device: Device | None) -> 
         )
     if options.refit and rtx and device is None:
         yield (
-            "refit needs a GPU and its driver while TensorRT-RTX builds, and none was found; leave it out, or "
-            "build on a machine with a GPU"
+            "refit needs a GPU and its driver while TensorRT-RTX builds, and none was found; leave it out, "
+            "or build on a machine with a GPU"
         )
     if options.refit and library.name == TENSORRT and library.release[:2] == (11, 3):
         yield (
@@ -156,8 +160,9 @@ def _ahead_of_time_target(options: BuildOptions, library: Library, device: Devic
 def _this_machine_target(options: BuildOptions, library: Library, device: Device | None) -> BuildOptions:
     if device is None:
         raise MissingDependencyError(
-            f"{library.title} builds engines on the GPU they are for, and this machine has no NVIDIA GPU with a "
-            "driver. Build on the machine that will run them, or ahead of time with --backend tensorrt-rtx",
+            f"{library.title} builds engines on the GPU they are for, and this machine has no NVIDIA GPU "
+            "with a driver. Build on the machine that will run them, or ahead of time with --backend "
+            "tensorrt-rtx",
             name="libcuda",
         )
     others = [
@@ -165,8 +170,8 @@ def _this_machine_target(options: BuildOptions, library: Library, device: Device
     ]
     if others:
         raise OptionsError(
-            f"{library.title} builds for this machine's {device.name} ({device.compute_capability}) alone, not "
-            f"for compute capability {others[0]}; build on such a GPU, or with --backend tensorrt-rtx"
+            f"{library.title} builds for this machine's {device.name} ({device.compute_capability}) alone, "
+            f"not for compute capability {others[0]}; build on such a GPU, or with --backend tensorrt-rtx"
         )
     return replace(options, compute_capabilities=(device.compute_capability,))
 

@@ -97,10 +97,15 @@ class EngineReport:
         return dataclasses.asdict(self)
 
 
+def read_dtype(tensor: Any) -> str:
+    """The type of a tensor of TensorRT's network, by NumPy's name where it has one."""
+    dtype = str(tensor.dtype).rpartition(".")[2]
+    return DTYPES.get(dtype, dtype.lower())
+
+
 def read_tensor(tensor: Any) -> TensorReport:
     """A tensor of TensorRT's network."""
-    dtype = str(tensor.dtype).rpartition(".")[2]
-    return TensorReport(tensor.name, DTYPES.get(dtype, dtype.lower()), tuple(tensor.shape))
+    return TensorReport(tensor.name, read_dtype(tensor), tuple(tensor.shape))
 
 
 def count_layers(network: Any) -> dict[str, int]:
@@ -123,7 +128,7 @@ def count_float_casts(network: Any, cast: Any) -> int:
     found = 0
     for layer in layers:
         if layer.type == cast and layer.get_input(0).name not in stored:
-            ends = (read_tensor(layer.get_input(0)).dtype, read_tensor(layer.get_output(0)).dtype)
+            ends = (read_dtype(layer.get_input(0)), read_dtype(layer.get_output(0)))
             found += all(dtype in FLOATS for dtype in ends) and ends[0] != ends[1]
     return found
 

@@ -73,6 +73,21 @@ def test_with_a_gpu_each_engine_has_its_command(nothing_installed: pytest.Monkey
     assert found["PyCUDA"].fix == "pip install 'cnnrnn[pycuda]'"
 
 
+def test_tensorrt_rtx_builds_engines_where_there_is_no_gpu(nothing_installed: pytest.MonkeyPatch) -> None:
+    nothing_installed.setattr(machine, "module_found", lambda name: name == "tensorrt_rtx_bindings")
+    nothing_installed.setattr(
+        machine,
+        "distribution_version",
+        lambda *names: {name: "1.7.1.116" for name in names if name == "tensorrt-rtx-cu13-bindings"},
+    )
+    found = by_part()["TensorRT-RTX"]
+    assert (found.ok, found.fix) == (False, "")
+    assert found.found == "1.7.1.116 (builds engines; no GPU to run them with)"
+    nothing_installed.setattr(machine, "gpus", lambda: [machine.Gpu("NVIDIA GeForce RTX 3090")])
+    found = by_part()["TensorRT-RTX"]
+    assert (found.ok, found.found) == (True, "1.7.1.116")
+
+
 def test_on_a_jetson_tensorrt_comes_from_jetpack(nothing_installed: pytest.MonkeyPatch) -> None:
     nothing_installed.setattr(machine, "jetson", lambda: "L4T 36.4.0 (JetPack 6)")
     assert by_part()["TensorRT"].fix == "sudo apt-get install nvidia-jetpack"

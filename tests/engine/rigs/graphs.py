@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import importlib.util
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import cast
 
 import onnx
 
 from cnnrnn.core.bundle import Bundle
 from cnnrnn.core.manifest import GraphSpec
+from cnnrnn.export.precision.lower import lower
+from cnnrnn.export.precision.options import Precision
 from cnnrnn.runtime.engine.bucket import Bucket, Shapes, input_shapes, sizes
 from tests.engine.rigs.compiler import Job
 
 IMAGES = (1, 4)
 BEAMS = (1, 5)
 CAPABILITIES = ("7.5", "8.6", "12.0")
-# What a bundle does not carry is lowered here, where the code for it is there.
-LOWERED = ("fp16",) if importlib.util.find_spec("cnnrnn.export.precision.lower") else ()
-PRECISIONS = ("fp32", *LOWERED)
+PRECISIONS = ("fp32", "fp16")
 DTYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
 
 
@@ -58,7 +58,7 @@ def model_graphs(folder: Path | str, precision: str) -> tuple[Graph, ...]:
     carried = bundle.manifest.precisions.get(precision)
     graphs = []
     for role, spec in (carried or bundle.manifest.precisions["fp32"]).items():
-        model = _read(bundle)(spec.file)
+        model = bundle.graph(spec.file)
         name = f"{bundle.manifest.name}/{spec.file}"
         if carried is None:
             model, name = _lower(model, precision), name.replace("fp32/", f"{precision}/")
@@ -82,15 +82,8 @@ def select_graphs(folder: Path | str, beams: tuple[int, ...] = ()) -> tuple[Grap
     return tuple(graphs)
 
 
-def _read(bundle: Bundle) -> Callable[[str], bytes]:
-    """What gives a graph with its weights inside."""
-    return getattr(bundle, "graph", bundle.read)
-
-
 def _lower(model: bytes, precision: str) -> bytes:
-    from cnnrnn.export.precision.lower import lower
-
-    return lower(onnx.load_from_string(model), precision).SerializeToString()
+    return lower(onnx.load_from_string(model), cast(Precision, precision)).SerializeToString()
 
 
 def _shapes(bundle: Bundle, spec: GraphSpec, buckets: Iterable[Bucket]) -> tuple[Shapes, ...]:
