@@ -177,7 +177,8 @@ def _names(text: str) -> list[str]:
 class _Stages:
     """The export's progress: a bar for each stage that counts, a line for one that does not.
 
-    What the parity stage counts are searches: each picture is searched once for each beam width.
+    What the gates count are searches: each picture is searched once for each beam width. Of the doctor's
+    trials nobody knows how many there will be.
     """
 
     def __init__(self) -> None:
@@ -192,3 +193,5 @@ class _Stages:
                 note(f"{stage} ...")
         if total > 1:
             self._bar.update(done)
+        elif not total:
+            note(f"{stage}: trial {done} ...")

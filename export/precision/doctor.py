@@ -81,14 +81,14 @@ class Doctor:
         groups = [self._pins_of(flow, finding) & lowerable for finding in self.findings]
         groups += self._by_loss(flow, lowerable)
         enough = self._enough([held, *(group for group in groups if group)], trial)
-        return frozenset(self._spare(sorted(enough, key=sorted), trial))
+        return frozenset(self._spare(enough, trial))
 
     def diagnosis(self, pins: Pins) -> Diagnosis:
         """What was found, what is pinned, and what that costs."""
         return Diagnosis(tuple(self.findings), named(pins), self._cost(pins) if pins else None, self.trials)
 
     def _pins_of(self, flow: Flow, finding: Finding) -> Pins:
-        if finding.kind == "cancellation":
+        if finding.kind in ("cancellation", "coarse"):
             return flow.of_node(finding.graph, finding.node)
         return flow.around(finding.graph, finding.tensor)
 
@@ -101,33 +101,34 @@ class Doctor:
         return [flow.of_node(entry.graph, entry.node) & lowerable for entry in worst]
 
     def _lowerable(self) -> Pins:
-        """The pins that change anything: of nodes, memories and states that are in the precision
-        otherwise."""
+        """The pins that change anything: nodes, memories and states that are in the precision otherwise."""
         lowered = self._lowered(frozenset())
         nodes = {frozenset({(role, name)}) for role in self._protos for name in lowered.lowered_nodes(role)}
         return frozenset(nodes) | Flow(self._protos).shared()
 
-    def _enough(self, groups: Sequence[Pins], trial: _Trial) -> Pins:
-        """The union of the first 2, 4, 8, ... groups that passes; of all of them if need be."""
+    def _enough(self, groups: Sequence[Pins], trial: _Trial) -> list[Pin]:
+        """The first 2, 4, 8, ... groups that pass together, the worst first; all of them if need be."""
         count = 2
         while True:
-            pins = frozenset[Pin]().union(*groups[:count])
-            if count >= len(groups) or self._passes(pins, trial):
+            pins = list(dict.fromkeys(pin for group in groups[:count] for pin in sorted(group, key=sorted)))
+            if count >= len(groups) or self._passes(frozenset(pins), trial):
                 return pins
             count *= 2
 
     def _spare(self, pins: list[Pin], trial: _Trial) -> list[Pin]:
-        """Leave out what is not missed, in halves, quarters, and at last one by one."""
+        """Leave out what is not missed, the least suspect first: in halves, quarters, and one by one."""
         size = math.ceil(len(pins) / 2)
         while size:
-            place = 0
-            while place < len(pins):
-                left = [*pins[:place], *pins[place + size :]]
+            before, end = len(pins), len(pins)
+            while end > 0:
+                left = [*pins[: max(end - size, 0)], *pins[end:]]
                 if self._passes(frozenset(left), trial):
                     pins = left
-                else:
-                    place += size
-            size = math.ceil(size / 2) if size > 1 else 0
+                end -= size
+            if size > 1:
+                size = math.ceil(size / 2)
+            elif len(pins) == before:
+                size = 0
         return pins
 
     def _passes(self, pins: Pins, trial: _Trial) -> bool:

@@ -115,7 +115,7 @@ class Diagnosis:
         many = len(self.findings) - _TOLD
         told = [f"doctor: {finding}" for finding in self.findings[:_TOLD]]
         if many > 0:
-            told.append(f"doctor: {many} tensors more; --doctor-report FILE lists them")
+            told.append(f"doctor: and {many} more, which --doctor-report FILE lists")
         if not self.findings:
             told.append("doctor: every tensor is within range, and none loses more than rounding does")
         if self.cost is not None:
@@ -141,14 +141,22 @@ def find(
 
 
 def _weights(role: str, proto: onnx.ModelProto, precision: Precision) -> Iterator[Finding]:
-    """Weights beyond the precision's largest number."""
+    """Weights beyond the precision's largest number; of batch normalisation the rules take care."""
     limit = LARGEST[precision]
+    readers = {
+        name: node.name
+        for node in proto.graph.node
+        if node.op_type != "BatchNormalization"
+        for name in node.input
+    }
     for tensor in proto.graph.initializer:
-        numbers = np.abs(onnx.numpy_helper.to_array(tensor)) if tensor.data_type == FLOAT else np.zeros(1)
-        if numbers.size > 1 and numbers.max() > limit:
-            node = next(node.name for node in proto.graph.node if tensor.name in node.input)
+        if tensor.data_type != FLOAT or tensor.name not in readers:
+            continue
+        numbers = np.abs(onnx.numpy_helper.to_array(tensor))
+        largest = float(numbers.max(initial=0))
+        if numbers.size > 1 and largest > limit:
             smallest = float(numbers[numbers > 0].min())
-            largest = float(numbers.max())
+            node = readers[tensor.name]
             yield Finding(role, tensor.name, node, "overflow", largest, smallest, limit, lost=1.0, step=None)
 
 

@@ -87,9 +87,13 @@ class Lowered:
 
 
 def full_graphs(draft: Draft) -> Protos:
-    """The fp32 graphs ``encoder`` and ``step``, with their weights inside."""
+    """The fp32 graphs ``encoder`` and ``step``, with their weights inside, and each node with a name."""
     pair = draft.manifest.precisions[FULL]
-    return {role: onnx.load_from_string(draft.graph(pair[role].file)) for role in ROLES}
+    protos = {role: onnx.load_from_string(draft.graph(pair[role].file)) for role in ROLES}
+    for proto in protos.values():
+        for place, node in enumerate(proto.graph.node):
+            node.name = node.name or f"{node.op_type}.{place}"
+    return protos
 
 
 def lowered_graphs(draft: Draft, full: Protos, precision: Precision, keep: Keep) -> Lowered:

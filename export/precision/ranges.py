@@ -214,7 +214,7 @@ class _Seen:
         self._steps: NDArray[np.int64] | None = None
 
     def note(self, found: NDArray[np.float32], step: int) -> None:
-        table = np.nan_to_num(found.astype(np.float64), nan=np.inf)
+        table = np.nan_to_num(found.astype(np.float64), nan=np.inf, posinf=np.inf)
         table[:, 2:] /= np.maximum(table[:, :1], np.finfo(np.float32).tiny)
         if self._worst is None or self._steps is None:
             self._worst, self._steps = table, np.full(len(table), step)

@@ -14,7 +14,6 @@ from onnx import TensorProto, helper, numpy_helper
 
 from cnnrnn.export.precision.lower import tensor_types
 from cnnrnn.export.precision.rules import MOVING_OPERATORS
-from cnnrnn.export.tidy import IR_VERSION, OPSET
 
 _LOW = (TensorProto.FLOAT16, TensorProto.BFLOAT16)
 
@@ -40,9 +39,7 @@ def explicit(proto: onnx.ModelProto) -> onnx.ModelProto:
             value.type.tensor_type.elem_type = TensorProto.FLOAT
     for node in proto.graph.node:
         graph.node.extend(_rounding(node, low))
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)])
-    model.ir_version = IR_VERSION
-    return model
+    return helper.make_model(graph, opset_imports=proto.opset_import, ir_version=proto.ir_version)
 
 
 def _widened(tensor: onnx.TensorProto) -> onnx.TensorProto:

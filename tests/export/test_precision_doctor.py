@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -64,15 +65,23 @@ class Cancellation(nn.Module):
 
 @pytest.fixture(scope="module")
 def planted(
-    make_captioner: Any, captioner_class: Any, image_spec: ImageSpec, tokenizer: Tokenizer, pictures: Path
+    make_captioner: Any,
+    captioner_class: Any,
+    image_spec: ImageSpec,
+    tokenizer: Tokenizer,
+    pictures: Path,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Any:
     """A function that exports a captioner with a fault, in fp32, and gives the bundle's folder."""
 
-    def export(fault: nn.Module, target: Path, growing: bool = False) -> Path:
+    @functools.cache
+    def export(fault: type[nn.Module], growing: bool = False, sharp: float = 1.0) -> Path:
+        target = tmp_path_factory.mktemp("planted") / "bundle"
+
         class Planted(captioner_class):  # type: ignore[misc]
             def encode(self, image: Tensor) -> dict[str, Tensor]:
                 grid = self.fault(self.trunk(image).flatten(2).transpose(1, 2))
-                return {"keys": self.key(grid), "values": grid, "mean": grid.mean(1)}
+                return {"keys": self.key(grid) * sharp, "values": grid, "mean": grid.mean(1)}
 
         class Growing(captioner_class):  # type: ignore[misc]
             """A state that is 40 times larger at each step: step 0 alone shows nothing."""
@@ -86,7 +95,7 @@ def planted(
                 return logits * (older / state["age"] - 39), {**following, "age": older}, alignment
 
         model = make_captioner(Growing if growing else Planted)
-        model.fault = fault.eval()
+        model.fault = fault().eval()
         options = ExportOptions(
             name="planted",
             image=image_spec,
@@ -141,7 +150,7 @@ def test_a_planted_fault(
     pictures: Path,
     tmp_path: Path,
 ) -> None:
-    bundle = planted(fault(), tmp_path / "bundle")
+    bundle = planted(fault)
     with pytest.raises(PrecisionError, match="FAILED") as refused:
         lowered(bundle, doctor=False)
     assert isinstance(refused.value.report, PrecisionReport)
@@ -172,7 +181,7 @@ def test_a_planted_fault(
 
 def test_a_state_that_grows(planted: Any, lowered: Lowered, tmp_path: Path) -> None:
     """Only a decode that runs freely for some steps shows it."""
-    bundle = planted(Healthy(), tmp_path / "bundle", growing=True)
+    bundle = planted(Healthy, growing=True)
     with pytest.raises(PrecisionError, match="NaN or infinite"):
         lowered(bundle, doctor=False)
     report, target = lowered(bundle)
@@ -188,8 +197,31 @@ def test_a_state_that_grows(planted: Any, lowered: Lowered, tmp_path: Path) -> N
     assert types["state_h"] == "float16"
 
 
+def test_attention_that_is_too_sharp_for_fp16(planted: Any, lowered: Lowered, tmp_path: Path) -> None:
+    """Scores of some thousands are apart by whole numbers in fp16, and softmax takes their exponential."""
+    bundle = planted(Healthy, sharp=300.0)
+    with pytest.raises(PrecisionError):
+        lowered(bundle, doctor=False)
+    report, _ = lowered(bundle)
+    assert kinds(report.diagnosis)["MatMul"] == "coarse"
+    assert "key/MatMul" in report.pinned["encoder"]
+
+
+def test_rounding_alone(
+    planted: Any, lowered: Lowered, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a suspect the nodes are tried in the order of what they lose."""
+    bundle = planted(Cancellation)
+    monkeypatch.setattr("cnnrnn.export.precision.doctor.find", lambda *_: [])
+    report, _ = lowered(bundle)
+    assert report.passed
+    assert "fault/Sub" in report.pinned["encoder"]
+    assert len(report.pinned["encoder"]) <= 3
+    assert "every tensor is within range" in str(report)
+
+
 def test_without_a_fault_nothing_is_pinned(planted: Any, lowered: Lowered, tmp_path: Path) -> None:
-    bundle = planted(Healthy(), tmp_path / "bundle")
+    bundle = planted(Healthy)
     page = tmp_path / "doctor.html"
     report, _ = lowered(bundle, doctor_report=page)
     assert report.passed
@@ -201,7 +233,7 @@ def test_without_a_fault_nothing_is_pinned(planted: Any, lowered: Lowered, tmp_p
 
 def test_bf16(planted: Any, lowered: Lowered, tmp_path: Path) -> None:
     """It has fp32's range, so the layer that overflows fp16 passes; what it runs on is said."""
-    report, target = lowered(planted(Overflow(), tmp_path / "bundle"), "bf16")
+    report, target = lowered(planted(Overflow), "bf16")
     assert report.passed
     assert set(report.runs) == {AS_STORED}
     assert "not judged by onnxruntime" in report.notes[0]
