@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from cnnrnn.core.phrases import Phrases
 from cnnrnn.core.search import SearchOptions
+from cnnrnn.core.search_bans import Bans
 from cnnrnn.core.search_limits import MAX_LENGTH, MAX_NGRAM
 from cnnrnn.runtime.select import DEAD, EMPTY, STOPS, SelectKind, constant_specs
 
@@ -58,7 +59,9 @@ def start(
         for row, prefix in zip(constants["prefix"], options.prefixes(batch), strict=True):
             row[: len(prefix)] = prefix
     if kind.trie:
-        tries = Phrases.joined(options.phrases_of(batch), vocabulary, special.end)
+        bans = Bans.of(options, special.start, special.end)
+        left = [phrases.allowed_by(bans) or phrases for phrases in options.phrases_of(batch)]
+        tries = Phrases.joined(left, vocabulary, special.end)
         constants["trie_base"], constants["trie_check"] = tries.base, tries.check
         constants["token_ids"] = np.arange(vocabulary, dtype=np.int32)
         state["nodes"] = np.repeat(tries.roots[:, None], kind.beams, axis=1)

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from cnnrnn.core.errors import OptionsError
 
 if TYPE_CHECKING:
+    from cnnrnn.core.search_bans import Bans
     from cnnrnn.core.tokenizer import Tokenizer
 
 # In ``check``: no node is here, or the node is a root, which nothing leads to.
@@ -72,6 +73,7 @@ class Phrases:
     sequences: tuple[tuple[int, ...], ...]
     _tries: dict[tuple[int, tuple[int, ...]], Trie] = field(default_factory=dict, init=False, repr=False)
     _joined: list[Joined] = field(default_factory=list, init=False, repr=False)
+    _allowed: list[tuple[Bans, Phrases | None]] = field(default_factory=list, init=False, repr=False)
 
     def __init__(self, sequences: Iterable[Iterable[int]]) -> None:
         """Take phrases as sequences of token ids.
@@ -85,6 +87,7 @@ class Phrases:
         object.__setattr__(self, "sequences", taken)
         object.__setattr__(self, "_tries", {})
         object.__setattr__(self, "_joined", [])
+        object.__setattr__(self, "_allowed", [])
 
     @classmethod
     def of_texts(cls, texts: Iterable[str], tokenizer: Tokenizer) -> Phrases:
@@ -127,6 +130,18 @@ class Phrases:
         if key not in self._tries:
             self._tries[key] = build_trie(self.sequences, vocabulary, key[1])
         return self._tries[key]
+
+    def allowed_by(self, bans: Bans) -> Phrases | None:
+        """Those that may come, or None where none may: a search that followed another could never end it.
+
+        What the latest bans left is kept, so that the next search with them costs nothing.
+        """
+        kept = self._allowed[0] if self._allowed else None
+        if kept is None or kept[0] != bans:
+            left = [phrase for phrase in self.sequences if bans.allow(phrase)]
+            kept = bans, (self if len(left) == len(self) else Phrases(left) if left else None)
+            self._allowed[:] = [kept]
+        return kept[1]
 
     @staticmethod
     def joined(phrases: Sequence[Phrases], vocabulary: int, ends: Sequence[int]) -> Joined:

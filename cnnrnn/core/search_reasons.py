@@ -28,6 +28,8 @@ def reason(
     if stopped == "deadline":
         return f"{wording.given('deadline_ms', options.deadline_ms)} had passed; the best so far"
     left = f"no token may follow these {tokens}" if tokens else "no token may come first"
+    if options.phrases is not None:  # what is forbidden is not among them
+        return f"{left}: the model gives -inf to all that {wording.name('phrases')} allows"
     found = _restrictions(options, tokens, wording)
     if not found:
         return f"{left}: the model gives all of them -inf"
@@ -36,7 +38,7 @@ def reason(
 
 def _restrictions(options: SearchOptions, tokens: int, wording: Wording) -> list[str]:
     """The options that forbid tokens after as many as there are."""
-    named = ("suppress_tokens", "bad_words_ids", "phrases")
+    named = ("suppress_tokens", "bad_words_ids")
     found = [wording.name(option) for option in named if getattr(options, option)]
     if options.no_repeat_ngram_size:
         found.append(wording.given("no_repeat_ngram_size", options.no_repeat_ngram_size))

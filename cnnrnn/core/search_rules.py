@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from cnnrnn.core.errors import OptionsError
 from cnnrnn.core.manifest import Manifest
+from cnnrnn.core.search_bans import Bans, Tokens
 from cnnrnn.core.search_limits import KEYWORDS, Wording, check_limits, listed
 
 if TYPE_CHECKING:
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 
 # Of a draw; what each is where it changes nothing.
 _SAMPLING = {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "min_p": 0.0, "seed": None}
-
-Tokens = tuple[int, ...]
 
 
 def check(options: SearchOptions, manifest: Manifest, wording: Wording = KEYWORDS) -> None:
@@ -86,6 +85,11 @@ class _Rules:
             self._prefix(image)
             self._anything_left(image)
             self._phrases(image)
+
+    @cached_property
+    def _bans(self) -> Bans:
+        vocabulary = self.manifest.vocabulary
+        return Bans.of(self.options, vocabulary.start, vocabulary.end)
 
     # How messages say things.
 
@@ -239,7 +243,7 @@ class _Rules:
             raise OptionsError(f"{name} has the end token {end}; nothing can follow it, leave it out")
         fed = (self.manifest.vocabulary.start, *prefix)
         for length in range(2, len(fed) + 1):
-            forbidden = self._forbidden(fed[:length])
+            forbidden = self._bans.after(fed[:length])
             if forbidden is not None:
                 option, tokens = forbidden
                 by = self._given(option) if option == "no_repeat_ngram_size" else self._name(option)
@@ -250,7 +254,7 @@ class _Rules:
     def _anything_left(self, image: int) -> None:
         """A first token that is not forced can come, and as many as ``min_length`` asks for."""
         options, vocabulary = self.options, self.manifest.vocabulary
-        ends, banned = set(vocabulary.end), self._banned
+        ends, banned = set(vocabulary.end), self._bans.tokens
         others = vocabulary.size - len(ends | banned)
         forced = len(options.prefixes(image + 1)[image])
         if forced == options.max_lengths(image + 1)[image]:
@@ -304,60 +308,18 @@ class _Rules:
         self._any_phrase(phrases, self.options.prefixes(image + 1)[image])
 
     def _any_phrase(self, phrases: Phrases, prefix: Tokens) -> None:
-        """What else is asked for leaves a phrase at least; mostly the first that is looked at."""
-        options, ends = self.options, self.manifest.vocabulary.end
-
-        def may_come(phrase: Tokens) -> bool:
-            if len(phrase) < options.min_length or phrase[: len(prefix)] != prefix:
-                return False
-            fed = (self.manifest.vocabulary.start, *phrase)
-            if any(self._forbidden(fed[:length]) for length in range(2, len(fed) + 1)):
-                return False
-            return any(self._forbidden((*fed, end)) is None for end in ends)
-
-        if any(map(may_come, phrases.sequences)):
+        """What else is asked for leaves a phrase at least."""
+        left = phrases.allowed_by(self._bans)
+        if left is not None and any(phrase[: len(prefix)] == prefix for phrase in left.sequences):
             return
         others = ("prefix", "suppress_tokens", "bad_words_ids", "no_repeat_ngram_size")
-        names = [self._name(name) for name in others if getattr(options, name)]
-        if options.min_length > min(map(len, phrases.sequences)):
+        names = [self._name(name) for name in others if getattr(self.options, name)]
+        if self.options.min_length > min(map(len, phrases.sequences)):
             names.append(self._name("min_length"))
         raise OptionsError(
             f"{self._name('phrases')} has {len(phrases)}, and none of them may come with {listed(names)}; "
             "allow one at least"
         )
-
-    # What is forbidden.
-
-    @cached_property
-    def _suppressed(self) -> frozenset[int]:
-        return frozenset(self.options.suppress_tokens)
-
-    @cached_property
-    def _bans(self) -> dict[int, set[Tokens]]:
-        """Forbidden sequences by their length; those of end tokens alone are not among them."""
-        ends = set(self.manifest.vocabulary.end)
-        found: dict[int, set[Tokens]] = {}
-        for words in self.options.bad_words_ids:
-            if set(words) - ends:
-                found.setdefault(len(words), set()).add(words)
-        return found
-
-    @cached_property
-    def _banned(self) -> frozenset[int]:
-        """The tokens that never come, whatever came before."""
-        return self._suppressed | {word for (word,) in self._bans.get(1, ())}
-
-    def _forbidden(self, fed: Tokens) -> tuple[str, Tokens] | None:
-        """The option by which the last token may not come after those before, and the tokens it is about."""
-        if fed[-1] in self._suppressed:
-            return "suppress_tokens", fed[-1:]
-        for length, sequences in self._bans.items():
-            if fed[-length:] in sequences:
-                return "bad_words_ids", fed[-length:]
-        n = self.options.no_repeat_ngram_size
-        if n and any(fed[start : start + n] == fed[-n:] for start in range(len(fed) - n)):
-            return "no_repeat_ngram_size", fed[-n:]
-        return None
 
 
 def _has_alignment(manifest: Manifest) -> bool:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from cnnrnn.core.errors import OptionsError
 from cnnrnn.core.phrases import NOBODY, Phrases, Trie, build_trie, join_tries
+from cnnrnn.core.search_bans import Bans
 
 plainly = settings(deadline=None, derandomize=True, database=None, max_examples=60)
 
@@ -179,3 +180,16 @@ def test_phrases_from_texts(tokenizer):
     ):
         with pytest.raises(OptionsError, match=message):
             Phrases.of_texts(texts, tokenizer)
+
+
+def test_phrases_that_may_not_come_are_left_out_once():
+    phrases = Phrases([(4, 5), (4,), (6,)])
+    nothing, four = (Bans(tokens, (), 0, 1, 0, (2,)) for tokens in ((), (4,)))
+    assert phrases.allowed_by(nothing) is phrases
+    left = phrases.allowed_by(four)
+    assert left is not None
+    assert left.sequences == ((6,),)
+    assert phrases.allowed_by(Bans((4,), (), 0, 1, 0, (2,))) is left
+    assert phrases.allowed_by(Bans((4, 6), (), 0, 1, 0, (2,))) is None
+    assert phrases.allowed_by(Bans((), (), 0, 3, 0, (2,))) is None
+    assert phrases.allowed_by(nothing) is phrases

@@ -8,11 +8,12 @@ from functools import cache
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from cnnrnn.core.phrases import Phrases
 from cnnrnn.core.search import SearchOptions
+from cnnrnn.core.search_bans import Bans
 from cnnrnn.runtime.backtrace import trace_back
 from cnnrnn.runtime.clock import Clock
 from cnnrnn.runtime.loop import Search, SpecialTokens, decode
@@ -115,6 +116,33 @@ def test_every_answer_is_one_of_the_phrases(seed, width, sets, shared, data):
             tokens = tokens_of(path)
             assert tokens[-1] in ENDS
             assert tokens[:-1] in phrases[image].sequences
+
+
+@plainly
+@given(
+    seeds,
+    widths,
+    st.lists(st.lists(st.sampled_from(WORDS[:6]), min_size=1, max_size=5), min_size=2, max_size=12),
+    st.lists(st.lists(st.integers(0, 6), min_size=2, max_size=3), min_size=1, max_size=8),
+    st.integers(0, 3),
+)
+def test_every_answer_is_one_of_the_phrases_that_may_come(seed, width, sequences, banned, least):
+    """However the beams are led on: a phrase whose end is forbidden is not begun."""
+    options = SearchOptions(
+        **width,
+        max_length=6,
+        min_length=least,
+        phrases=Phrases(sequences),
+        bad_words_ids=tuple(map(tuple, banned)),
+        no_repeat_ngram_size=2,
+        n_best=width["beams"],
+    )
+    bans = Bans.of(options, START, ENDS)
+    allowed = {tuple(phrase) for phrase in sequences if bans.allow(tuple(phrase))}
+    assume(allowed)
+    (paths,) = search(models_of(seed), VOCABULARY, ENDS, options)
+    assert paths
+    assert all(path.tokens[-1] in ENDS and tokens_of(path)[:-1] in allowed for path in paths)
 
 
 @plainly
