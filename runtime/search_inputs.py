@@ -16,6 +16,9 @@ from cnnrnn.runtime.select import DEAD, EMPTY, STOPS, SelectKind, constant_specs
 
 Arrays = dict[str, NDArray[Any]]
 
+# Above every token; what is below 0 would fit all of them.
+_NO_TOKEN = np.iinfo(np.int32).max
+
 
 @dataclass(frozen=True)
 class SpecialTokens:
@@ -129,7 +132,7 @@ def _bans(options: SearchOptions, special: SpecialTokens) -> Arrays:
         if len(words) <= steps and not (len(words) == 1 and words[0] in special.end)
     ]
     contexts = np.full((max(len(bans), 1), steps), -1, np.int32)
-    contexts[len(bans) :] = -2
+    contexts[len(bans) :] = _NO_TOKEN  # where none can come, the one row fits nothing
     for row, words in zip(contexts, bans, strict=False):
         row[: len(words) - 1] = words[-2::-1]
     tokens = [words[-1] for words in bans] or [0]

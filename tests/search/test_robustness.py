@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -63,6 +64,21 @@ def test_minus_infinity_is_a_token_that_never_comes(option):
     history, paths = search_all(models, 19, (END,), SearchOptions(4, 6, 2, n_best=4, **option))
     assert not history.faults.any()
     assert all(7 not in tokens_of(path)[:2] for image in paths for path in image)
+
+
+@pytest.mark.parametrize("width", [{"beams": 1}, {"beams": 3}, {"beams": 3, "do_sample": True}], ids=str)
+@pytest.mark.parametrize("words", [((END,),), ((7,) * 9,), ((END,), (3,) * 40)], ids=["end", "long", "both"])
+def test_sequences_that_cannot_come_change_nothing(width, words):
+    """Neither a single end token, which is ignored, nor one longer than an answer: token 0 is not banned."""
+
+    def logits(prefix):
+        return np.eye(1, 19, 0, dtype=np.float32)[0] * 3 + cache(random_model(3, 19, (END,)))(prefix)
+
+    options = SearchOptions(**width, max_length=6, min_length=2, n_best=width["beams"])
+    (wanted,) = search([logits], 19, (END,), options)
+    (found,) = search([logits], 19, (END,), replace(options, bad_words_ids=words))
+    assert any(0 in path.tokens for path in wanted)
+    assert [tokens_of(path) for path in found] == [tokens_of(path) for path in wanted]
 
 
 @pytest.mark.parametrize("beams", [1, 2, 5])
