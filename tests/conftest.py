@@ -7,6 +7,8 @@ added after "a". Its attention looks at the upper left for the first word and go
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +17,9 @@ import pytest
 
 if TYPE_CHECKING:
     from tests.captioner_grid import CaptionerGrid
+
+# Before anything imports torch: networks as small as the tests' lose time to a second thread.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 WORDS = ("<pad>", "<start>", "<end>", "<unk>", "a", "red", "green", "blue", "square")
 SIDE = 8
@@ -80,12 +85,21 @@ def colour_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def captioner_grid(tmp_path_factory: pytest.TempPathFactory) -> CaptionerGrid:
+def captioner_grid(tmp_path_factory: pytest.TempPathFactory, torchlib_read_once: None) -> CaptionerGrid:
     """Every kind of captioner, each exported once, when it is first asked for."""
     pytest.importorskip("torch")
     from tests.captioner_grid import CaptionerGrid
 
     return CaptionerGrid(tmp_path_factory.mktemp("grid"))
+
+
+@pytest.fixture(scope="session")
+def torchlib_read_once() -> Iterator[None]:
+    """Exports take less time; see `tests.torchlib`."""
+    from tests.torchlib import read_once
+
+    with read_once():
+        yield
 
 
 @pytest.fixture

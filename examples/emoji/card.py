@@ -32,6 +32,7 @@ def main() -> None:
             shipped_epochs=manifest["provenance"]["training"]["training"]["epochs"],
             fluent=table({"Fluent (Microsoft)": result("fluent")}),
             parity=parity(manifest["parity"]),
+            half=half(manifest["parity"]["precisions"]["fp16"]),
             mebibytes=f"{sum(file['bytes'] for file in manifest['files'].values()) / 2**20:.1f}",
         )
     )
@@ -69,6 +70,16 @@ def parity(report: dict[str, Any]) -> str:
         f"{searches}. Rounding the weights to fp16 left {storage['same_caption']} of {storage['pictures']} "
         "greedy captions as they were"
     )
+
+
+def half(report: dict[str, Any]) -> str:
+    """How many captions of the fp16 graphs are fp32's, where every tensor is rounded as on a GPU."""
+    searches = ", ".join(
+        f"beam {search['beams']}: {search['identical']} of {search['pictures']} as fp32"
+        for search in report["runs"]["stored"]["searches"]
+    )
+    pinned = sum(map(len, report["pinned"].values()))
+    return f"{searches}, every tensor rounded as on a GPU; {pinned or 'no'} nodes had to be kept in float32"
 
 
 if __name__ == "__main__":

@@ -49,6 +49,11 @@ class AttentionCaptioner(nn.Module):
         return self.output(self.drop(h)), {"h": h}, alignment
 
 
+@pytest.fixture(scope="session", autouse=True)
+def exports_read_once(torchlib_read_once: None) -> None:
+    """For every test of this folder."""
+
+
 @pytest.fixture(scope="session")
 def make_captioner() -> Callable[..., AttentionCaptioner]:
     """A captioner with weights large enough that pictures get different captions."""
