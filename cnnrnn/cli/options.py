@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 # Of the search's options, those that are given as they are; a prefix and phrases need the tokenizer.
 _SEARCH_KEYS = tuple(name for name in SearchSettings.__annotations__ if name not in ("prefix", "phrases"))
 
+# Flags that take no value.
+_SWITCHES = ("do_sample",)
+
 
 class Flags(Wording):
     """An option as the command line has it: ``--top-k 5``."""
@@ -30,7 +33,7 @@ class Flags(Wording):
         return "--" + option.replace("_", "-")
 
     def given(self, option: str, value: object) -> str:
-        return self.name(option) if value is True else f"{self.name(option)} {_written(value)}"
+        return self.name(option) if option in _SWITCHES else f"{self.name(option)} {_written(value)}"
 
 
 FLAGS = Flags()

@@ -280,6 +280,7 @@ def test_what_is_no_number_is_refused_by_its_flag(
         (["--prefix", "a purple"], "--prefix 'a purple' has 'purple', which the vocabulary of 9 lacks"),
         (["--prefix", "a red", "--max-length", "1"], "--prefix has 2 tokens, and there is --max-length 1"),
         (["--early-stopping", "never", "--beams", "1"], "--early-stopping never contradicts --beams 1"),
+        (["--early-stopping", "true", "--do-sample"], "--early-stopping true contradicts --do-sample"),
     ],
 )
 def test_what_is_refused_is_named_by_its_flag(
