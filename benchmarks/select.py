@@ -3,11 +3,13 @@
     python -m benchmarks.select [--beams 1 5] [--vocabulary 10000] [--repetitions 10] [--quick] [--json FILE]
 
 One answer is 20 steps for one image. Ours is the loop of the runtime with its select graph on ONNX Runtime's
-CPU, on one thread; the peer is ``generate`` of Transformers over PyTorch, on as many threads as it likes. The
-decoder of both is free: every step gives the same random logits. All take turns answer by answer, so that a
-machine whose speed drifts is fair to both. Medians, in milliseconds a step:
+CPU, on one thread; the peer is ``generate`` of Transformers over PyTorch, on one thread or on all, whichever
+takes it less time at that setting. The decoder of both is free: every step gives the same random logits. All
+take turns answer by answer, so that a machine whose speed drifts is fair to both. Medians, in milliseconds a
+step:
 
-- ``search``: our select, and the peer's logits processing and beam step; ``x``, the median of their ratios.
+- ``search``: our select, and the peer's logits processing and beam step; ``x``, the median of their ratios;
+  ``on``, the peer's threads.
 - ``answer``: all of an answer but the decoder, set-up included, ours and the peer's.
 - ``in use``: our select between the steps of a real decoder, which leave little in the caches; ``decoder``,
   such a step; and the share of it that select takes. It is that of a ResNet-50 captioner with random weights:
@@ -35,7 +37,7 @@ import onnxruntime
 import torch
 import transformers
 
-from benchmarks.searching import STEPS, VARIANTS, contestants
+from benchmarks.searching import ALL_THREADS, STEPS, VARIANTS, contestants, give_peer_its_best_threads
 from cnnrnn.runtime.threads import physical_cores
 
 WARM_UP = 3
@@ -55,6 +57,7 @@ class Row:
     search_ms: float
     peer_search_ms: float
     peer_over_ours: float
+    peer_threads: int
     answer_ms: float
     peer_answer_ms: float
     select_in_use_ms: float
@@ -75,6 +78,7 @@ class Growth:
 def measure(beams: int, vocabulary: int, name: str, repetitions: int) -> Row:
     """Times one setting; the three take turns."""
     rivals = contestants(beams, vocabulary, VARIANTS[name])
+    threads = give_peer_its_best_threads(rivals)
     turns = [(rivals.ours(), rivals.peers(), rivals.real()) for _ in range(repetitions + WARM_UP)][WARM_UP:]
 
     def median(values: Sequence[float]) -> float:
@@ -87,6 +91,7 @@ def measure(beams: int, vocabulary: int, name: str, repetitions: int) -> Row:
         search_ms=median([ours.search_ms for ours, _, _ in turns]),
         peer_search_ms=median([peers.search_ms for _, peers, _ in turns]),
         peer_over_ours=median([peers.search_ms / ours.search_ms for ours, peers, _ in turns]),
+        peer_threads=threads,
         answer_ms=median([ours.whole_ms for ours, _, _ in turns]),
         peer_answer_ms=median([peers.whole_ms for _, peers, _ in turns]),
         select_in_use_ms=median([select for _, _, (select, _) in turns]),
@@ -127,7 +132,7 @@ def setting() -> dict[str, Any]:
         "torch": torch.__version__,
         "processor": platform.processor() or platform.machine(),
         "cores": physical_cores(),
-        "threads": {"select": 1, "decoder": physical_cores(), "torch": torch.get_num_threads()},
+        "threads": {"select": 1, "decoder": physical_cores(), "torch": [1, ALL_THREADS]},
         "steps": STEPS,
     }
 
@@ -150,13 +155,12 @@ def main() -> None:
     what = setting()
     print(
         f"milliseconds a step, one image; onnxruntime {what['onnxruntime']} (1 thread, the decoder "
-        f"{what['cores']}), transformers {what['transformers']}, torch {what['torch']} "
-        f"({what['threads']['torch']} threads)"
+        f"{what['cores']}), transformers {what['transformers']}, torch {what['torch']} (1 or {ALL_THREADS})"
     )
-    print(f"{'':30}{'-- search --':>15}{'':6}{'-- answer --':>15}  {'-- in use --':>21}")
+    print(f"{'':34}{'-- search --':>15}{'':10}{'-- answer --':>15}  {'-- in use --':>21}")
     print(
-        f"{'beams':>5} {'V':>6} {'options':21} {'ours':>7} {'peer':>7} {'x':>5} {'ours':>7} {'peer':>7} "
-        f"{'ours':>7} {'decoder':>7} {'share':>6}"
+        f"{'beams':>5} {'V':>6} {'options':21} {'ours':>7} {'peer':>7} {'x':>5} {'on':>2} "
+        f"{'ours':>7} {'peer':>7} {'ours':>7} {'decoder':>7} {'share':>6}"
     )
     rows = []
     for vocabulary in arguments.vocabulary:
@@ -166,8 +170,9 @@ def main() -> None:
                 rows.append(row)
                 print(
                     f"{beams:5} {vocabulary:6} {name:21} {row.search_ms:7.3f} {row.peer_search_ms:7.3f} "
-                    f"{row.peer_over_ours:5.1f} {row.answer_ms:7.3f} {row.peer_answer_ms:7.3f} "
-                    f"{row.select_in_use_ms:7.3f} {row.decoder_ms:7.3f} {row.share:6.1%}",
+                    f"{row.peer_over_ours:5.1f} {row.peer_threads:2} {row.answer_ms:7.3f} "
+                    f"{row.peer_answer_ms:7.3f} {row.select_in_use_ms:7.3f} {row.decoder_ms:7.3f} "
+                    f"{row.share:6.1%}",
                     flush=True,
                 )
     grown, share = growth(rows), judged(rows)

@@ -9,13 +9,17 @@ import pytest
 
 pytest.importorskip("transformers")
 
+import torch
+
+from benchmarks import searching
+from benchmarks.searching import Contestants, Times, give_peer_its_best_threads
 from benchmarks.select import JUDGED, LARGE, Row, growth, judged
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def row(beams: int, vocabulary: int, variant: str, search_ms: float) -> Row:
-    return Row(beams, vocabulary, variant, search_ms, 1.0, 1.0, 1.0, 1.0, 0.3, 2.0, 0.15)
+    return Row(beams, vocabulary, variant, search_ms, 1.0, 1.0, 1, 1.0, 1.0, 0.3, 2.0, 0.15)
 
 
 def test_prints_a_row_for_each_variant(tmp_path: Path) -> None:
@@ -30,11 +34,27 @@ def test_prints_a_row_for_each_variant(tmp_path: Path) -> None:
     for entry in found["rows"]:
         assert 0 < entry["search_ms"] <= entry["answer_ms"]
         assert 0 < entry["peer_search_ms"] <= entry["peer_answer_ms"]
+        assert entry["peer_threads"] in found["setting"]["threads"]["torch"]
         assert entry["select_in_use_ms"] > 0
         assert 0 < entry["share"] < 1
     assert found["growth"] == [], "two settings of one small size tell nothing"
     assert found["judged"] is None
     assert len(done.stdout.splitlines()) == 5
+
+
+@pytest.mark.parametrize("best", [1, 2])
+def test_the_peer_has_the_threads_that_suit_it(best: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = torch.get_num_threads()
+    monkeypatch.setattr(searching, "ALL_THREADS", 2)
+
+    def answer() -> Times:
+        return Times(1.0, 1.0 if torch.get_num_threads() == best else 2.0)
+
+    rivals = Contestants(answer, answer, lambda: (1.0, 1.0))
+    try:
+        assert give_peer_its_best_threads(rivals) == torch.get_num_threads() == best
+    finally:
+        torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize("exponent", [0.4, 1.0, 1.3])
