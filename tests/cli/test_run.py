@@ -213,6 +213,8 @@ def test_a_stream_prints_pieces_then_the_answer(
     assert main(["run", str(colour_bundle), picture, "--json", "--stream"]) == 0
     *pieces, answer = lines(capsys.readouterr().out)
     assert "".join(piece["settled"] for piece in pieces) == answer["text"] == "a red square"
+    assert all(set(piece) == {"image", "settled", "tokens"} for piece in pieces)
+    assert [token for piece in pieces for token in piece["tokens"]] == answer["tokens"]
     assert main(["run", str(colour_bundle), picture, "--stream", "--beams", "1"]) == 0
     assert capsys.readouterr().out.startswith(f"{picture}: + a\n")
     assert main(["run", str(colour_bundle), picture, "--stream", "--batch", "2"]) == 2
