@@ -61,6 +61,13 @@ def test_shipped_bundle(name: str, precision: str, compiler: Compiler) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", shipped_bundles())
+def test_shipped_bundle_in_bf16(name: str, compiler: Compiler) -> None:
+    """Which no bundle carries: lowered here."""
+    _compile(model_graphs(name, "bf16"), compiler)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", shipped_bundles())
 def test_shipped_bundle_in_fp32_is_refused_for_turing(name: str, compiler: Compiler) -> None:
     _refuse(model_graphs(name, "fp32"), compiler)
 
@@ -114,8 +121,8 @@ def _refuse(graphs: Sequence[Graph], compiler: Compiler) -> None:
 
 
 def _is_refused(graph: Graph, job: Job) -> bool:
-    """TensorRT-RTX has no float32 matrix products for Turing, and every encoder and step has some."""
-    return graph.precision == "fp32" and job.capability == "7.5"
+    """TensorRT-RTX has no products of float32 or bfloat16 for Turing; every encoder and step has some."""
+    return graph.precision in ("fp32", "bf16") and job.capability == "7.5"
 
 
 def _tensors(graph: bytes) -> tuple[dict[str, str], dict[str, str]]:
