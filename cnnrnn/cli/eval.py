@@ -27,6 +27,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """BUNDLE and DATA, and how to decode."""
     options.add_bundle(parser)
     parser.add_argument("data", metavar="DATA", nargs="+", type=Path, help="captioned pictures")
+    parser.add_argument(
+        "--images",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="FOLDER",
+        help="where the pictures of a CSV or of COCO's JSON are (default: beside it); may be given again",
+    )
     parser.add_argument("--beams", type=int, metavar="K", help="beam width (default: the bundle's)")
     parser.add_argument(
         "--batch", type=int, default=16, metavar="B", help="pictures at once (default: %(default)s)"
@@ -41,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Caption everything, then score it.
 
     Raises:
-        OptionsError: a batch below 1, or DATA that does not exist.
+        OptionsError: a batch below 1, or DATA or a folder of pictures that does not exist.
         CnnrnnError: as `cnnrnn.evaluation.evaluate`.
     """
     if arguments.batch < 1:
@@ -51,6 +59,9 @@ def run(arguments: argparse.Namespace) -> int:
             raise OptionsError(
                 f"there is no {source}; give a folder with captions.json, a CSV or COCO's JSON"
             )
+    for folder in arguments.images:
+        if not folder.is_dir():
+            raise OptionsError(f"--images is {folder}, and there is no such folder; give the pictures' own")
     if arguments.captions is not None:
         check_folder_of(arguments.captions)
     from cnnrnn.evaluation import evaluate
@@ -65,6 +76,7 @@ def run(arguments: argparse.Namespace) -> int:
     evaluation = evaluate(
         arguments.bundle,
         arguments.data,
+        images=arguments.images,
         beams=arguments.beams,
         batch=arguments.batch,
         precision=arguments.precision,

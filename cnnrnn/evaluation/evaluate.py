@@ -64,6 +64,7 @@ def evaluate(
     bundle: str | Path,
     sources: Sequence[str | Path],
     *,
+    images: Sequence[str | Path] = (),
     beams: int | None = None,
     batch: int = 16,
     precision: str | None = None,
@@ -74,6 +75,7 @@ def evaluate(
     Args:
         bundle: a folder or a shipped bundle's name.
         sources: caption files or folders, as :func:`cnnrnn.data.readers.read_captions` takes them.
+        images: folders to look for the pictures of a CSV or of COCO's JSON in; the file's own by default.
         beams: beam width; the bundle's own by default.
         batch: pictures decoded at once.
         precision: the bundle's precision to run; its first by default.
@@ -85,7 +87,7 @@ def evaluate(
         MissingDependencyError: the extra ``eval`` is not installed.
     """
     require("pycocoevalcap", extra="eval")  # before any work, not after the last picture
-    samples = [sample for source in sources for sample in read_captions(source)]
+    samples = [sample for source in sources for sample in read_captions(source, images)]
     texts: list[str] = []
     failed: list[tuple[Path, str]] = []
     with cnnrnn.load(bundle, precision=precision) as model:

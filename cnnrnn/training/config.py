@@ -33,6 +33,8 @@ class DataConfig:
     Attributes:
         train: caption files or folders, relative to the configuration's own folder.
         validation: likewise; empty splits ``validation_share`` off the training pictures, by picture.
+        images: folders to look for the pictures of a CSV or of COCO's JSON in; empty for the file's own
+            folder. A source that is a folder holds its pictures itself.
         validation_share: share of the training pictures held out when ``validation`` is empty.
         max_length: longest caption in tokens, the end token included.
         workers: processes that read and augment; 0 does it in the training process.
@@ -41,10 +43,17 @@ class DataConfig:
 
     train: tuple[str, ...] = ()
     validation: tuple[str, ...] = ()
+    images: tuple[str, ...] = ()
     validation_share: float = 0.0
     max_length: int = 20
     workers: int = 0
     cache: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("train", "validation", "images"):
+            value = getattr(self, name)
+            if not isinstance(value, tuple) or not all(isinstance(entry, str) for entry in value):
+                raise ConfigError(f'data {name} = {value!r} must be a list of paths, such as ["pictures"]')
 
 
 @dataclass(frozen=True)
@@ -112,7 +121,7 @@ class OptimConfig:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Everything a training run depends on; the same file and machine give the same weights."""
+    """Everything a training run depends on; on the CPU the same file and machine give the same weights."""
 
     name: str
     output: str
@@ -176,7 +185,7 @@ class TrainConfig:
     def relative_to(self, folder: Path) -> TrainConfig:
         """The same configuration with its relative paths joined to a folder."""
         values = self.to_dict()
-        for key in ("train", "validation"):
+        for key in ("train", "validation", "images"):
             values["data"][key] = [str(folder / entry) for entry in values["data"][key]]
         values["output"] = str(folder / self.output)
         if isinstance(self.model.pretrained, str):

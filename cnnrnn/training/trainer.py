@@ -120,7 +120,7 @@ class Trainer:
     def _check_output(self, saved: dict[str, Any] | None) -> None:
         if saved is None and self.last.exists():
             raise ConfigError(f"{self.last} exists; go on with --resume, or choose another output folder")
-        if saved is not None and saved["config"] != _plain(self.config.to_dict()):
+        if saved is not None and _plain(_configured(saved)) != _plain(self.config.to_dict()):
             raise ConfigError(
                 f"{self.last} was made by another configuration; resume with the one it was started with"
             )
@@ -332,15 +332,27 @@ class Normalise:
         return (pixels.float() - self.mean) / self.std
 
 
+def _configured(saved: dict[str, Any]) -> dict[str, Any] | None:
+    """A checkpoint's configuration with the defaults of newer keys; None where this version cannot read it."""
+    try:
+        return TrainConfig.from_dict(saved["config"]).to_dict()
+    except ConfigError:
+        return None
+
+
 def _samples(config: TrainConfig) -> tuple[list[Sample], list[Sample]]:
-    samples = [sample for source in config.data.train for sample in read_captions(source)]
-    if config.data.validation:
-        return samples, [sample for source in config.data.validation for sample in read_captions(source)]
-    held_out = round(len(samples) * config.data.validation_share)
-    if not held_out:
+    data = config.data
+    samples, held_out = (
+        [sample for source in sources for sample in read_captions(source, data.images)]
+        for sources in (data.train, data.validation)
+    )
+    if data.validation:
+        return samples, held_out
+    count = round(len(samples) * data.validation_share)
+    if not count:
         return samples, []
     order = torch.randperm(len(samples), generator=torch.Generator().manual_seed(config.seed)).tolist()
-    return [samples[i] for i in sorted(order[held_out:])], [samples[i] for i in sorted(order[:held_out])]
+    return [samples[i] for i in sorted(order[count:])], [samples[i] for i in sorted(order[:count])]
 
 
 def _optimizer(model: Captioner, options: OptimConfig) -> torch.optim.AdamW:

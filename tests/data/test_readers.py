@@ -41,7 +41,7 @@ def test_coco_captions(folder: Path, tmp_path: Path) -> None:
     file = tmp_path / "annotations" / "captions_val.json"
     file.parent.mkdir()
     file.write_text(json.dumps(content))
-    samples = read_captions(file, images=folder)
+    samples = read_captions(file, images=[tmp_path / "annotations", folder])
     assert samples == [
         Sample(folder / "b.png", ("A dog.", "One dog.")),
         Sample(folder / "a.png", ("A cat.",)),
@@ -58,12 +58,19 @@ def test_coco_captions(folder: Path, tmp_path: Path) -> None:
         ("captions.json", '{"a.png": 3}', "caption of 'a.png' is 3"),
         ("captions.json", '{"a.png": "x", "c.png": "y"}', "1 of 2 pictures are missing"),
         ("captions.json", '{"images": [{"id": 1}], "annotations": []}', "lacks or misnames 'file_name'"),
+        (
+            "captions.json",
+            '{"images": [{"id": 1, "file_name": 12}], "annotations": []}',
+            "the file_name 12 is not text; put it in quotes",
+        ),
+        ("captions.csv", "image,caption\na.png,caf\xe9\n", "it has the byte 0xe9; save it as UTF-8"),
+        ("captions.csv", f"image,caption\na.png,{'x' * 200_000}\n", "is not CSV: field larger"),
         ("captions.csv", "image,text\na.png,x\n", "no column 'caption'"),
         ("captions.csv", "image,caption\na.png,\n", "caption of 'a.png' is ''"),
     ],
 )
 def test_malformed(folder: Path, name: str, content: str, said: str) -> None:
-    (folder / name).write_text(content)
+    (folder / name).write_text(content, encoding="latin-1")
     with pytest.raises(DataError) as caught:
         read_captions(folder / name)
     assert said in str(caught.value)

@@ -11,9 +11,12 @@ MINIMAL = 'name = "x"\noutput = "run"\n[data]\ntrain = ["pictures"]\n'
 
 
 def test_relative_paths_are_the_files_own(tmp_path: Path) -> None:
-    (tmp_path / "train.toml").write_text(MINIMAL + '[model]\npretrained = "weights.pth"\n')
+    (tmp_path / "train.toml").write_text(
+        MINIMAL + 'images = ["val2017"]\n[model]\npretrained = "weights.pth"\n'
+    )
     config = TrainConfig.load(tmp_path / "train.toml")
     assert config.data.train == (str(tmp_path / "pictures"),)
+    assert config.data.images == (str(tmp_path / "val2017"),)
     assert config.output == str(tmp_path / "run")
     assert config.model.pretrained == str(tmp_path / "weights.pth")
 
@@ -34,6 +37,7 @@ def test_the_shipped_recipe_is_valid() -> None:
         ('name = "x"\n', "output"),
         ('name = "x"\noutput = "run"\n', "data train = []"),
         (MINIMAL + "speed = 3\n", "[data] has the unknown key 'speed'"),
+        (MINIMAL + 'images = "val2017"\n', "data images = 'val2017' must be a list of paths"),
         (MINIMAL + "validation_share = 1.5\n", "validation_share = 1.5"),
         (MINIMAL + "[training]\nepochs = 0\n", "epochs = 0"),
         (MINIMAL + "[training]\nlearning_rate = -1.0\n", "learning_rate = -1.0"),

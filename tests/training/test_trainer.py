@@ -17,7 +17,7 @@ import torch
 from cnnrnn.core.errors import ConfigError, DataError, TrainingError
 from cnnrnn.core.manifest import ImageSpec
 from cnnrnn.training import TrainConfig, load_model, train
-from cnnrnn.training.checkpoint import read_checkpoint
+from cnnrnn.training.checkpoint import read_checkpoint, save_checkpoint
 from cnnrnn.training.greedy import greedy_captions
 from cnnrnn.training.trainer import Normalise, Trainer
 
@@ -90,6 +90,20 @@ def test_resumes_in_the_middle_of_an_epoch_exactly(config: TrainConfig, tmp_path
     assert (saved["progress"]["epoch"], saved["progress"]["batch"]) == (1, 2)
     resumed = train(with_training(broken, checkpoint_minutes=0), resume=True)
     assert same(whole.last, resumed.last)
+
+
+def test_resumes_a_run_of_before_a_key_was_there(config: TrainConfig) -> None:
+    one = with_training(config, epochs=1)
+    trainer = Trainer(one)
+    trainer.run()
+    saved = read_checkpoint(trainer.last)
+    del saved["config"]["data"]["images"]
+    save_checkpoint(trainer.last, saved)
+    assert train(one, resume=True).epochs == 1
+    saved["config"]["data"]["of_tomorrow"] = 1
+    save_checkpoint(trainer.last, saved)
+    with pytest.raises(ConfigError, match="was made by another configuration"):
+        train(one, resume=True)
 
 
 def test_resumes_after_a_kill(config: TrainConfig, tmp_path: Path) -> None:
