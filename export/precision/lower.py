@@ -144,8 +144,9 @@ class _Lowering:
         floats = [name for name in node.input if name and self._is_float(name)]
         given = [name for name in floats if name not in self._constants]
         made = [name for name in node.output if self._is_float(name)]
-        if node.op_type == "Cast" and made and self._types.get(node.input[0]) in INTEGERS:
-            self._pixels.update(made)
+        if node.op_type == "Cast" and made:
+            if self._types.get(node.input[0]) in INTEGERS:
+                self._pixels.update(made)
             return FLOAT
         if node.op_type in PIXEL_OPERATORS and given and self._pixels.issuperset(given):
             self._pixels.update(made)

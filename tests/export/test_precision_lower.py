@@ -173,6 +173,22 @@ def test_batch_normalisation_needs_no_variance_in_fp16() -> None:
     assert np.abs(run(kept, state_h=rows.astype(np.float16))[0] - wanted).max() < 2e-3
 
 
+def test_a_models_own_casts() -> None:
+    nodes = [
+        product("state_h", "mixed"),
+        helper.make_node("Cast", ["mixed"], ["wide"], to=FLOAT),
+        helper.make_node("Cast", ["wide"], ["whole"], to=TensorProto.INT32),
+        helper.make_node("Cast", ["whole"], ["back"], to=FLOAT),
+        helper.make_node("Add", ["wide", "back"], ["sum"]),
+        product("sum", "logits"),
+    ]
+    full = graph(nodes, {"weight": np.eye(WIDTH, dtype=np.float32)})
+    model = lower(full, "fp16")
+    assert [type_of(model, name) for name in ("mixed", "wide", "sum")] == [HALF, FLOAT, HALF]
+    row = np.array([[2.5, -1, 3, 0.25]], np.float32)
+    assert run(model, state_h=row.astype(np.float16))[0].tolist() == run(full, state_h=row)[0].tolist()
+
+
 def test_what_is_kept() -> None:
     nodes = [
         product("state_h", "mixed"),
