@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 from itertools import chain
 from pathlib import Path
 
@@ -20,11 +22,13 @@ class Encoder(nn.Module):
     """A trunk and what becomes of its grid.
 
     Attributes:
+        name: of the encoder, as the configuration has it.
         channels: D, the size of a feature.
     """
 
     def __init__(self, trunk: nn.Module, channels: int, config: ModelConfig) -> None:
         super().__init__()
+        self.name = config.encoder
         self.trunk = trunk
         self.channels = channels
         self.features = config.features
@@ -58,14 +62,24 @@ class Encoder(nn.Module):
 
     @torch.no_grad()
     def grid(self, height: int, width: int) -> tuple[int, int]:
-        """The feature grid (h, w) of an image of that size; (1, 1) when pooled."""
-        if self.features == "pooled":
-            return 1, 1
+        """The feature grid (h, w) of an image of that size; (1, 1) when pooled.
+
+        Raises:
+            ConfigError: the trunk cannot take that size.
+        """
         was_training = self.training
         self.eval()
-        shape = self.trunk(torch.zeros(1, 3, height, width)).shape
+        try:
+            with contextlib.redirect_stderr(io.StringIO()):  # torch.fx prints the line of code that failed
+                shape = self.trunk(torch.zeros(1, 3, height, width)).shape
+        except RuntimeError as error:
+            raise ConfigError(
+                f"encoder = {self.name!r} cannot take pictures of {height} × {width} pixels: "
+                f"{str(error).partition(chr(10))[0]}; set [image] height and width to {PROBE_PIXELS}, which "
+                "it takes, or choose another encoder"
+            ) from error
         self.train(was_training)
-        return int(shape[2]), int(shape[3])
+        return (1, 1) if self.features == "pooled" else (int(shape[2]), int(shape[3]))
 
 
 def build_encoder(config: ModelConfig, *, load_pretrained: bool = True) -> Encoder:

@@ -100,6 +100,7 @@ class Trainer:
         self.training_set = self._dataset(samples, augment=True)
         self.validation_set = self._dataset(held_out, augment=False) if held_out else None
         self.model = Captioner(config.model, self.tokenizer.size, load_pretrained=saved is None)
+        self.model.encoder.grid(config.image.height, config.image.width)  # refuses a size it cannot take
         self._check_output(saved)  # after the configuration's own mistakes, such as an unknown encoder
         self.output.mkdir(parents=True, exist_ok=True)
         self.model.to(self.device).to(memory_format=torch.channels_last)
@@ -333,7 +334,7 @@ class Normalise:
 
 
 def _configured(saved: dict[str, Any]) -> dict[str, Any] | None:
-    """A checkpoint's configuration with the defaults of newer keys; None where this version cannot read it."""
+    """A checkpoint's configuration with the defaults of newer keys; None where it is not this version's."""
     try:
         return TrainConfig.from_dict(saved["config"]).to_dict()
     except ConfigError:

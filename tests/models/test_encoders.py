@@ -17,30 +17,48 @@ def config(encoder: str, **options: object) -> ModelConfig:
 
 
 @pytest.mark.parametrize(
-    ("name", "channels", "side"),
+    ("name", "pixels", "channels", "side"),
     [
-        ("efficientnet_lite0", 320, 2),
-        ("alexnet", 256, 1),
-        ("vgg16", 512, 2),
-        ("resnet18", 512, 2),
-        ("resnet50", 2048, 2),
-        ("densenet121", 1024, 2),
-        ("mobilenet_v3_small", 576, 2),
-        ("squeezenet1_1", 512, 3),
-        ("convnext_tiny", 768, 2),
-        ("regnet_y_400mf", 440, 2),
-        ("swin_t", 768, 2),
+        ("efficientnet_lite0", 64, 320, 2),
+        ("alexnet", 64, 256, 1),
+        ("vgg16", 64, 512, 2),
+        ("resnet18", 64, 512, 2),
+        ("resnet50", 64, 2048, 2),
+        ("densenet121", 64, 1024, 2),
+        ("mobilenet_v3_small", 64, 576, 2),
+        ("squeezenet1_1", 64, 512, 3),
+        ("convnext_tiny", 64, 768, 2),
+        ("regnet_y_400mf", 64, 440, 2),
+        ("swin_t", 64, 768, 2),
+        ("googlenet", 64, 1024, 2),
+        ("inception_v3", 96, 2048, 1),
+        ("mnasnet0_5", 64, 1280, 2),
+        ("shufflenet_v2_x0_5", 64, 1024, 2),
+        ("efficientnet_b0", 64, 1280, 2),
+        pytest.param("maxvit_t", 224, 512, 7, marks=pytest.mark.slow),
     ],
 )
-def test_grid_and_pooled(name: str, channels: int, side: int) -> None:
+def test_grid_and_pooled(name: str, pixels: int, channels: int, side: int) -> None:
     torch.manual_seed(0)
     encoder = build_encoder(config(name)).eval()
-    image = torch.randn(2, 3, 64, 64)
+    image = torch.randn(2, 3, pixels, pixels)
     grid = encoder(image)
     assert grid.shape == (2, side * side, channels)
-    assert encoder.grid(64, 64) == (side, side)
+    assert encoder.grid(pixels, pixels) == (side, side)
     encoder.features = "pooled"
     torch.testing.assert_close(encoder(image), grid.mean(dim=1))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "pixels"), [("inception_v3", 64), ("maxvit_t", 96)])
+def test_a_size_that_the_trunk_cannot_take_is_refused(
+    name: str, pixels: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    encoder = build_encoder(config(name))
+    said = f"encoder = '{name}' cannot take pictures of {pixels} × {pixels} pixels: .*height and width to 224"
+    with pytest.raises(ConfigError, match=said):
+        encoder.grid(pixels, pixels)
+    assert capsys.readouterr().err == ""
 
 
 def test_torchvision_trunk_is_the_network_before_its_pooling() -> None:

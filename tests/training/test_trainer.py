@@ -221,6 +221,18 @@ def test_the_configurations_own_mistakes_come_first(config: TrainConfig, tmp_pat
         train(replace(config, model=model, output=str(tmp_path / "other")), resume=True)
 
 
+@pytest.mark.parametrize("features", ["grid", "pooled"])
+def test_a_size_that_the_encoder_cannot_take_is_refused_before_any_work(
+    features: str, config: TrainConfig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = replace(config.model, encoder="alexnet", features=features, attention="none")
+    config = replace(config, model=model, image=replace(config.image, height=40, width=56))
+    with pytest.raises(ConfigError, match=r"'alexnet' cannot take pictures of 40 × 56 pixels: .* to 224"):
+        train(config)
+    assert capsys.readouterr().err == ""
+    assert not Path(config.output).exists()
+
+
 def test_there_has_to_be_something_to_go_on_from(config: TrainConfig) -> None:
     with pytest.raises(
         ConfigError, match=r"there is no .*last\.pt to go on from; start the run without --resume"
