@@ -1,8 +1,8 @@
 """Every kind of captioner, small: trained a little, exported and gated once a session, for all who ask.
 
 The trunk is two convolutions, the picture 16 × 16, the words twelve; cell, conditioning, attention, features
-and tied embedding go through every combination that there is, layers and the normalisation of features take
-turns.
+and tied embedding go through every combination that there is; layers and the normalisation of features take
+turns, so that each of them meets each cell, conditioning and attention.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from cnnrnn.training.trainer import Normalise
 IMAGE = ImageSpec(16, 16, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
 PICTURES = 4
 MAX_LENGTH = 7
+STEPS = 24
 ATTENTIONS = (("none", False), ("additive", False), ("additive", True), ("multiplicative", False))
 Options = dict[str, Any]
 GRID: list[Options] = [
@@ -49,8 +50,19 @@ GRID: list[Options] = [
         (False, True),
     )
 ]
+LAYERS = (1, 2, 3)
 VALID = [options for options in GRID if options["attention"] == "none" or options["features"] == "grid"]
 REFUSED = [options for options in GRID if options not in VALID]
+
+
+def layers_of(options: Options) -> int:
+    """How many layers the decoder of these options has."""
+    return LAYERS[VALID.index(options) % len(LAYERS)]
+
+
+def has_feature_norm(options: Options) -> bool:
+    """Whether the features of a captioner of these options are normalised."""
+    return VALID.index(options) // len(LAYERS) % 2 == 1
 
 
 def named(options: Options) -> str:
@@ -138,8 +150,8 @@ def tiny_captioner(options: Options, tokenizer: Tokenizer) -> Captioner:
         hidden=24,
         embedding=16,
         attention_size=8,
-        layers=1 + GRID.index(options) // 2 % 2,
-        feature_norm=GRID.index(options) // 4 % 2 == 1,
+        layers=layers_of(options),
+        feature_norm=has_feature_norm(options),
         **options,
     )
     with pytest.MonkeyPatch.context() as patch:
@@ -156,7 +168,7 @@ def train_a_little(captioner: Captioner, images: Tensor, tokenizer: Tokenizer) -
     optimizer = torch.optim.AdamW(captioner.parameters(), lr=0.02)
     losses = []
     captioner.train()
-    for _ in range(12):
+    for _ in range(STEPS):
         loss = functional.cross_entropy(captioner(images, inputs).flatten(0, 1), targets.flatten())
         optimizer.zero_grad()
         loss.backward()

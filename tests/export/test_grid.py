@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,17 @@ import cnnrnn
 from cnnrnn.core.errors import ConfigError
 from cnnrnn.models import ModelConfig
 from cnnrnn.training.greedy import greedy_captions
-from tests.captioner_grid import MAX_LENGTH, REFUSED, VALID, CaptionerGrid, Options, named
+from tests.captioner_grid import (
+    LAYERS,
+    MAX_LENGTH,
+    REFUSED,
+    VALID,
+    CaptionerGrid,
+    Options,
+    has_feature_norm,
+    layers_of,
+    named,
+)
 
 
 @pytest.mark.parametrize("options", VALID, ids=named)
@@ -26,6 +38,15 @@ def test_trains_exports_and_decodes(options: Options, captioner_grid: CaptionerG
     if options["attention"] != "none":
         assert beam[0].alignment is not None
         np.testing.assert_allclose(beam[0].alignment.sum(axis=1), 1, atol=1e-5)
+
+
+def test_layers_and_normalisation_meet_every_part() -> None:
+    for part in ("cell", "conditioning", "attention", "gate", "features", "tied"):
+        values = {options[part] for options in VALID}
+        met = {(options[part], layers_of(options)) for options in VALID}
+        assert met == set(itertools.product(values, LAYERS)), part
+        met = {(options[part], has_feature_norm(options)) for options in VALID}
+        assert met == set(itertools.product(values, (False, True))), part
 
 
 @pytest.mark.parametrize("options", REFUSED, ids=named)

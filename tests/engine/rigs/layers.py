@@ -23,6 +23,7 @@ import onnx
 from cnnrnn.core.bundle import Bundle, shipped_bundles
 from tests.engine.rigs.compiler import Compiler
 from tests.engine.rigs.graphs import BEAMS, PRECISIONS, Graph, model_graphs, select_graphs
+from tests.torchlib import read_once
 
 if TYPE_CHECKING:
     from tests.captioner_grid import CaptionerGrid, Options
@@ -85,7 +86,7 @@ def _write(words: Sequence[str]) -> None:
 
     before = read_limits() if words else {}
     compiler = Compiler()
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, read_once():
         grid = CaptionerGrid(Path(folder))
         wanted: dict[str, Callable[[], Iterable[Graph]]] = {}
         for options, precision in itertools.product(VALID, PRECISIONS):
