@@ -15,18 +15,26 @@ from dataclasses import dataclass
 from cnnrnn.cli import machine
 from cnnrnn.cli.output import print_json, print_line, table
 from cnnrnn.core.bundle import shipped_bundles
+from cnnrnn.core.errors import MissingDependencyError
+from cnnrnn.runtime.engine.library import (
+    TENSORRT,
+    TENSORRT_RTX,
+    TITLES,
+    LibraryName,
+    install_advice,
+    load_library,
+)
 
 NOTHING_TO_DO_IT_WITH = 3
 OPENCV_WHEELS = ("opencv-python", "opencv-python-headless")
 ONNX_RUNTIME_WHEELS = ("onnxruntime", "onnxruntime-gpu")
-RTX_MODULES = ("tensorrt_rtx", "tensorrt_rtx_bindings")
-RTX_WHEELS = (
-    "tensorrt-rtx",
-    "tensorrt-rtx-cu13",
-    "tensorrt-rtx-cu12",
-    "tensorrt-rtx-cu13-bindings",
-    "tensorrt-rtx-cu12-bindings",
+# PyPI has no onnxruntime-gpu for a Jetson's processor.
+JETSON_ONNX_RUNTIME = (
+    "install the onnxruntime-gpu wheel that NVIDIA builds for this JetPack (Jetson AI Lab's package index)"
 )
+# There TensorRT goes with JetPack: to install JetPack's packages again would bring the same version.
+JETSON_TENSORRT = "install JetPack 6.1 or newer, which brings TensorRT 10.3 or newer"
+NOT_INSTALLED = "not installed"
 NO_GPU_TO_RUN = " (builds engines; no GPU to run them with)"
 NOT_BY_PIP = "one that pip did not install"
 
@@ -39,7 +47,7 @@ class Finding:
         part: what was looked for.
         ok: it is here and works.
         found: its version or name, or what is wrong.
-        fix: the command that mends it; empty where nothing is to be done.
+        fix: what mends it, a command where one does; empty where nothing is to be done.
         purpose: what it is needed for.
     """
 
@@ -95,10 +103,10 @@ def examine(environment: Mapping[str, str]) -> list[Finding]:
         Finding("Jetson", jetson is not None, jetson or "no", "", "the GPU backends of JetPack"),
         opencv(environment),
         _package("tokenizers", "tokenizers", "pip install cnnrnn", "running"),
-        onnx_runtime(),
+        onnx_runtime(jetson is not None),
         cuda_provider(has_gpu, jetson is not None),
         tensorrt(has_gpu, jetson is not None),
-        tensorrt_rtx(has_gpu),
+        tensorrt_rtx(has_gpu, jetson is not None),
         _gpu_package("PyCUDA", "pycuda", "pycuda", has_gpu, "PyCUDA's frames and streams"),
         _package("PyTorch", "torch", "pip install 'cnnrnn[train]'", "training and export"),
         _package("ONNX", "onnx", "pip install 'cnnrnn[export]'", "export"),
@@ -124,22 +132,25 @@ def opencv(environment: Mapping[str, str]) -> Finding:
     if error is None:
         return Finding(part, True, _versions(installed), "", purpose)
     if not installed:
-        return Finding(part, False, "not installed", install, purpose)
+        return Finding(part, False, NOT_INSTALLED, install, purpose)
     return Finding(part, False, error, f"{remove} && {install}", purpose)
 
 
-def onnx_runtime() -> Finding:
+def onnx_runtime(on_jetson: bool) -> Finding:
     """ONNX Runtime, from either of its packages."""
     part, purpose = "ONNX Runtime", "backend ort-cpu"
     installed = machine.distribution_version(*ONNX_RUNTIME_WHEELS)
     if len(installed) == 2:
-        fix = f"pip uninstall -y {' '.join(installed)} && pip install 'cnnrnn[gpu]'"
+        fix = _onnx_runtime_for_a_gpu(" ".join(installed), on_jetson)
         return Finding(part, False, _overwritten(installed), fix, purpose)
     if not machine.module_found("onnxruntime"):
-        return Finding(part, False, "not installed", "pip install 'cnnrnn[cpu]'", purpose)
+        return Finding(part, False, NOT_INSTALLED, "pip install 'cnnrnn[cpu]'", purpose)
     error = machine.module_error("onnxruntime")
     if error is not None:
-        fix = f"pip install --force-reinstall {next(iter(installed), 'onnxruntime')}"
+        broken = next(iter(installed), "onnxruntime")
+        fix = f"pip install --force-reinstall {broken}"
+        if on_jetson and broken == "onnxruntime-gpu":
+            fix = _onnx_runtime_for_a_gpu(broken, on_jetson)
         return Finding(part, False, error, fix, purpose)
     return Finding(part, True, _versions(installed), "", purpose)
 
@@ -147,44 +158,64 @@ def onnx_runtime() -> Finding:
 def cuda_provider(has_gpu: bool, on_jetson: bool) -> Finding:
     """ONNX Runtime's CUDA provider."""
     ok = "CUDAExecutionProvider" in machine.onnxruntime_providers()
-    fix = ""
-    if has_gpu and not ok:
-        install = "pip install onnxruntime-gpu" if on_jetson else "pip install 'cnnrnn[gpu]'"
-        fix = f"pip uninstall -y onnxruntime && {install}"
+    fix = _onnx_runtime_for_a_gpu("onnxruntime", on_jetson) if has_gpu and not ok else ""
     found = "in this ONNX Runtime" if ok else "not in this ONNX Runtime"
     return Finding("CUDA provider", ok and has_gpu, found + _without_gpu(has_gpu), fix, "backend ort-cuda")
 
 
+def _onnx_runtime_for_a_gpu(instead_of: str, on_jetson: bool) -> str:
+    remove = f"pip uninstall -y {instead_of}"
+    return f"{remove}, then {JETSON_ONNX_RUNTIME}" if on_jetson else f"{remove} && pip install 'cnnrnn[gpu]'"
+
+
 def tensorrt(has_gpu: bool, on_jetson: bool) -> Finding:
     """TensorRT, which JetPack brings and pip installs elsewhere."""
-    install = "sudo apt-get install nvidia-jetpack" if on_jetson else "pip install 'cnnrnn[tensorrt]'"
-    return _gpu_finding("TensorRT", "tensorrt", install, has_gpu, "backend tensorrt")
+    finding = _library(TENSORRT, "backend tensorrt", on_jetson)
+    return finding if has_gpu else _of_no_use(finding)
 
 
-def tensorrt_rtx(has_gpu: bool) -> Finding:
+def tensorrt_rtx(has_gpu: bool, on_jetson: bool) -> Finding:
     """TensorRT-RTX, which builds engines without a GPU too; its bare bindings are enough."""
-    part, purpose = "TensorRT-RTX", "backend tensorrt-rtx; builds engines without a GPU too"
-    module = next(filter(machine.module_found, RTX_MODULES), None)
-    if module is None:
-        return _gpu_package(part, RTX_MODULES[0], "tensorrt-rtx", has_gpu, purpose)
-    version = next(iter(machine.distribution_version(*RTX_WHEELS).values()), NOT_BY_PIP)
-    return Finding(part, has_gpu, version + ("" if has_gpu else NO_GPU_TO_RUN), "", purpose)
+    purpose = "backend tensorrt-rtx; builds engines without a GPU too"
+    if on_jetson:
+        return Finding(TITLES[TENSORRT_RTX], False, "not for a Jetson: TensorRT is", "", purpose)
+    finding = _library(TENSORRT_RTX, purpose, on_jetson)
+    if has_gpu:
+        return finding
+    if finding.ok:
+        return dataclasses.replace(finding, ok=False, found=finding.found + NO_GPU_TO_RUN)
+    return _of_no_use(finding) if finding.found == NOT_INSTALLED else finding
+
+
+def _library(name: LibraryName, purpose: str, on_jetson: bool) -> Finding:
+    """TensorRT or TensorRT-RTX, imported as the builder does: a version that it refuses is no good here."""
+    try:
+        return Finding(TITLES[name], True, load_library(name).version, "", purpose)
+    except MissingDependencyError as error:
+        advice = install_advice(name)
+        # The message ends in its fix: the advice, or for a version that is too new a sentence of its own.
+        said = str(error).removesuffix(advice).rstrip(". ")
+        found, fix = (said, advice) if said != str(error) else said.rsplit(". ", 1)
+        found = found.removeprefix(f"{TITLES[name]} is ")
+        if error.__cause__ is not None:  # it is installed, and without the option pip would leave it as it is
+            fix = fix.replace("pip install ", "pip install --force-reinstall ")
+        elif on_jetson and fix == advice and found != NOT_INSTALLED:
+            fix = JETSON_TENSORRT
+        return Finding(TITLES[name], False, found, fix.removeprefix("Install it with: "), purpose)
 
 
 def _gpu_package(part: str, module: str, extra: str, has_gpu: bool, purpose: str) -> Finding:
-    return _gpu_finding(part, module, f"pip install 'cnnrnn[{extra}]'", has_gpu, purpose)
+    found = _package(part, module, f"pip install 'cnnrnn[{extra}]'", purpose)
+    return found if has_gpu else _of_no_use(found)
 
 
-def _gpu_finding(part: str, module: str, install: str, has_gpu: bool, purpose: str) -> Finding:
-    found = _package(part, module, install, purpose)
-    if has_gpu:
-        return found
-    return dataclasses.replace(found, ok=False, found=found.found + _without_gpu(has_gpu), fix="")
+def _of_no_use(finding: Finding) -> Finding:
+    return dataclasses.replace(finding, ok=False, found=finding.found + _without_gpu(False), fix="")
 
 
 def _package(part: str, module: str, install: str, purpose: str) -> Finding:
     if not machine.module_found(module):
-        return Finding(part, False, "not installed", install, purpose)
+        return Finding(part, False, NOT_INSTALLED, install, purpose)
     versions = machine.distribution_version(module, module.replace("_", "-")).values()
     return Finding(part, True, next(iter(versions), NOT_BY_PIP), "", purpose)
 

@@ -1,4 +1,4 @@
-"""What this machine has: packages, engines, GPUs. Nothing heavy is imported but OpenCV and ONNX Runtime."""
+"""What this machine has: packages, engines, GPUs. `module_error` and the providers alone import."""
 
 from __future__ import annotations
 

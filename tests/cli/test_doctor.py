@@ -5,11 +5,16 @@ from __future__ import annotations
 import ctypes
 import json
 import subprocess
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from cnnrnn.cli import doctor, machine, main
+from cnnrnn.runtime.engine import library as libraries
+
+TENSORRT_MODULES = [module for modules in libraries.MODULES.values() for module in modules]
 
 
 @pytest.fixture
@@ -23,7 +28,25 @@ def nothing_installed(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     monkeypatch.setattr(machine, "onnxruntime_providers", list)
     monkeypatch.setattr(machine, "gpus", list)
     monkeypatch.setattr(machine, "jetson", lambda: None)
+    monkeypatch.setattr(libraries, "on_jetson", lambda: False)
+    for name in TENSORRT_MODULES:
+        monkeypatch.setitem(sys.modules, name, None)  # its import is a ModuleNotFoundError
     return monkeypatch
+
+
+def with_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "gpus", lambda: [machine.Gpu("NVIDIA GeForce RTX 3090")])
+
+
+def on_a_jetson(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "jetson", lambda: "L4T 36.4.0 (JetPack 6)")
+    monkeypatch.setattr(libraries, "on_jetson", lambda: True)
+
+
+def with_version(monkeypatch: pytest.MonkeyPatch, name: str, version: str) -> None:
+    module = ModuleType(name)
+    module.__dict__["__version__"] = version
+    monkeypatch.setitem(sys.modules, name, module)
 
 
 def by_part(environment: dict[str, str] | None = None) -> dict[str, doctor.Finding]:
@@ -74,23 +97,103 @@ def test_with_a_gpu_each_engine_has_its_command(nothing_installed: pytest.Monkey
 
 
 def test_tensorrt_rtx_builds_engines_where_there_is_no_gpu(nothing_installed: pytest.MonkeyPatch) -> None:
-    nothing_installed.setattr(machine, "module_found", lambda name: name == "tensorrt_rtx_bindings")
-    nothing_installed.setattr(
-        machine,
-        "distribution_version",
-        lambda *names: {name: "1.7.1.116" for name in names if name == "tensorrt-rtx-cu13-bindings"},
-    )
+    with_version(nothing_installed, "tensorrt_rtx_bindings", "1.7.1.116")
     found = by_part()["TensorRT-RTX"]
     assert (found.ok, found.fix) == (False, "")
     assert found.found == "1.7.1.116 (builds engines; no GPU to run them with)"
-    nothing_installed.setattr(machine, "gpus", lambda: [machine.Gpu("NVIDIA GeForce RTX 3090")])
+    with_a_gpu(nothing_installed)
     found = by_part()["TensorRT-RTX"]
     assert (found.ok, found.found) == (True, "1.7.1.116")
 
 
-def test_on_a_jetson_tensorrt_comes_from_jetpack(nothing_installed: pytest.MonkeyPatch) -> None:
-    nothing_installed.setattr(machine, "jetson", lambda: "L4T 36.4.0 (JetPack 6)")
-    assert by_part()["TensorRT"].fix == "sudo apt-get install nvidia-jetpack"
+def test_a_tensorrt_that_builds_engines_is_good(nothing_installed: pytest.MonkeyPatch) -> None:
+    with_version(nothing_installed, "tensorrt", "10.3.0")
+    found = by_part()["TensorRT"]
+    assert (found.ok, found.found, found.fix) == (False, "10.3.0 (and no GPU to use it with)", "")
+    with_a_gpu(nothing_installed)
+    found = by_part()["TensorRT"]
+    assert (found.ok, found.found, found.fix) == (True, "10.3.0", "")
+
+
+@pytest.mark.parametrize(
+    ("part", "module", "version", "said", "fix"),
+    [
+        ("TensorRT", "tensorrt", "8.6.1", "TensorRT 10.3 to 11.x", "pip install 'cnnrnn[tensorrt]'"),
+        ("TensorRT", "tensorrt", "12.0.0", "TensorRT 10.3 to 11.x", "Install a newer cnnrnn, or TensorRT 11"),
+        (
+            "TensorRT-RTX",
+            "tensorrt_rtx",
+            "1.3.0",
+            "TensorRT-RTX 1.4 to 1.x",
+            "pip install 'cnnrnn[tensorrt-rtx]'",
+        ),
+    ],
+)
+def test_a_version_that_builds_no_engines_is_no_good(
+    part: str, module: str, version: str, said: str, fix: str, nothing_installed: pytest.MonkeyPatch
+) -> None:
+    with_a_gpu(nothing_installed)
+    with_version(nothing_installed, module, version)
+    found = by_part()[part]
+    assert (found.ok, found.fix) == (False, fix)
+    assert found.found == (f"{part} {version} is not supported; this version of cnnrnn builds with {said}")
+
+
+@pytest.mark.parametrize(
+    ("part", "module", "extra"),
+    [("TensorRT", "tensorrt", "tensorrt"), ("TensorRT-RTX", "tensorrt_rtx", "tensorrt-rtx")],
+)
+def test_a_tensorrt_that_does_not_load_says_why(
+    part: str, module: str, extra: str, nothing_installed: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / f"{module}.py").write_text("raise ImportError('libnvinfer.so.10: cannot open')\n")
+    nothing_installed.delitem(sys.modules, module)
+    nothing_installed.syspath_prepend(tmp_path)
+    with_a_gpu(nothing_installed)
+    found = by_part()[part]
+    assert not found.ok
+    assert found.found == (
+        f"installed (module {module}) but cannot be imported: libnvinfer.so.10: cannot open"
+    )
+    assert found.fix == f"pip install --force-reinstall 'cnnrnn[{extra}]'"
+
+
+def test_on_a_jetson_each_engine_comes_from_nvidia(nothing_installed: pytest.MonkeyPatch) -> None:
+    on_a_jetson(nothing_installed)
+    found = by_part()
+    assert "sudo apt-get install nvidia-jetpack" in found["TensorRT"].fix
+    assert "python3 -m venv --system-site-packages" in found["TensorRT"].fix
+    assert (found["TensorRT-RTX"].found, found["TensorRT-RTX"].fix) == ("not for a Jetson: TensorRT is", "")
+    assert found["CUDA provider"].fix.startswith("pip uninstall -y onnxruntime, then install the ")
+    assert "wheel that NVIDIA builds for this JetPack" in found["CUDA provider"].fix
+    assert not [finding for finding in found.values() if "[gpu]" in finding.fix or "[tensorrt" in finding.fix]
+    with_version(nothing_installed, "tensorrt", "10.3.0")
+    assert by_part()["TensorRT"].ok
+
+
+def test_a_jetsons_tensorrt_gets_newer_with_jetpack_alone(nothing_installed: pytest.MonkeyPatch) -> None:
+    on_a_jetson(nothing_installed)
+    with_version(nothing_installed, "tensorrt", "8.5.2")
+    found = by_part()["TensorRT"]
+    assert not found.ok
+    assert found.found.startswith("TensorRT 8.5.2 is not supported")
+    assert found.fix == "install JetPack 6.1 or newer, which brings TensorRT 10.3 or newer"
+
+
+@pytest.mark.parametrize("wheels", [("onnxruntime", "onnxruntime-gpu"), ("onnxruntime-gpu",)])
+def test_a_jetsons_onnx_runtime_is_not_pypis(
+    wheels: tuple[str, ...], nothing_installed: pytest.MonkeyPatch
+) -> None:
+    on_a_jetson(nothing_installed)
+    nothing_installed.setattr(
+        machine, "distribution_version", lambda *names: {name: "1.23.0" for name in names if name in wheels}
+    )
+    nothing_installed.setattr(machine, "module_found", lambda name: True)
+    found = by_part()["ONNX Runtime"]
+    assert not found.ok
+    assert found.fix.startswith(
+        f"pip uninstall -y {' '.join(wheels)}, then install the onnxruntime-gpu wheel"
+    )
 
 
 @pytest.mark.parametrize("variables", [{"DISPLAY": ":0"}, {"WAYLAND_DISPLAY": "wayland-0"}])
