@@ -20,9 +20,14 @@ FLOORS = (
 
 
 def main() -> None:
+    (ROOT / "docs" / "emoji.md").write_text(card(), encoding="utf-8")
+
+
+def card() -> str:
+    """The page."""
     manifest = json.loads((ROOT / "cnnrnn/bundles/emoji/manifest.json").read_text(encoding="utf-8"))
     held_out = {vendor: result(f"without-{vendor}") for vendor in VENDORS}
-    text = (
+    return (
         (HERE / "card.md")
         .read_text(encoding="utf-8")
         .format(
@@ -36,7 +41,6 @@ def main() -> None:
             mebibytes=f"{sum(file['bytes'] for file in manifest['files'].values()) / 2**20:.1f}",
         )
     )
-    (ROOT / "docs" / "emoji.md").write_text(text, encoding="utf-8")
 
 
 def result(name: str) -> dict[str, Any]:

@@ -108,6 +108,14 @@ def test_each_requirement_within_its_range_is_pinned_for_the_makefile(repository
     assert wanted - pinned == {"onnxruntime-gpu", "tensorrt", "tensorrt-rtx", "cuda-core", "pycuda", "tomli"}
 
 
+def test_the_model_card_is_made_of_the_results(repository: Path) -> None:
+    from examples.emoji.card import card
+
+    assert card() == (repository / "docs" / "emoji.md").read_text(encoding="utf-8"), (
+        "write it anew: python examples/emoji/card.py"
+    )
+
+
 def test_the_search_is_used_as_its_page_shows(repository: Path, tmp_path: Path) -> None:
     page = (repository / "docs/search.md").read_text(encoding="utf-8")
     (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)

@@ -80,6 +80,30 @@ def test_the_first_python_that_works_is_taken(repository: Path, tmp_path: Path) 
     assert (tmp_path / "calls").read_text() == f"-m venv {venv}\n"
 
 
+@pytest.mark.parametrize("trained", [False, True])
+def test_the_emoji_bundle_is_judged_on_a_fresh_clone(trained: bool, repository: Path, tmp_path: Path) -> None:
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+        shutil.copy(repository / name, tmp_path / name)
+    if trained:
+        (tmp_path / "data" / "emoji").mkdir(parents=True)
+        (tmp_path / "runs" / "emoji").mkdir(parents=True)
+        (tmp_path / "runs" / "emoji" / "last.pt").touch()
+    for name in ("python", "cnnrnn"):
+        program(tmp_path / ".venv" / "bin" / name, f'echo {name} "$@" >> "{tmp_path}/calls"')
+    (tmp_path / ".venv" / ".installed-test").touch()
+    done = make(tmp_path, "judge-emoji")
+    assert done.returncode == 0, done.stderr
+    calls = [call for call in (tmp_path / "calls").read_text().splitlines() if " -m pip " not in call]
+    fetch = ["python examples/emoji/fetch.py data/emoji"]
+    resume = " --resume" if trained else ""
+    assert calls == [
+        *([] if trained else fetch),
+        f"cnnrnn train examples/emoji/emoji.toml{resume}",
+        "python examples/emoji/leave_one_out.py --shipped cnnrnn/bundles/emoji",
+        "python examples/emoji/card.py",
+    ]
+
+
 def test_ci_runs_what_the_readme_tells_a_newcomer_to_run(repository: Path) -> None:
     script = (repository / ".ci" / "run").read_text()
     assert "make test\n" in script
