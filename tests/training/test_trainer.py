@@ -122,9 +122,9 @@ def test_resumes_after_a_kill(config: TrainConfig, tmp_path: Path) -> None:
         assert process.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.01)
-    time.sleep(0.1)
     process.send_signal(signal.SIGKILL)
-    process.wait()
+    assert process.wait() == -signal.SIGKILL, "the run ended before it was killed"
+    assert read_checkpoint(last)["progress"]["epoch"] < killed.training.epochs, "the run was finished"
     resumed = train(TrainConfig.from_dict(killed.to_dict()), resume=True)
     assert same(whole.last, resumed.last)
 
