@@ -18,6 +18,7 @@ from cnnrnn.core.manifest import GraphSpec
 from cnnrnn.runtime.engine.bucket import Bucket, Shapes, check_bucket, input_shapes, output_shapes, sizes
 from cnnrnn.runtime.engine.builder import Built, build_engine
 from cnnrnn.runtime.engine.cache import CachedEngine, EngineCache, EngineKey
+from cnnrnn.runtime.engine.cache_entry import BUILDER
 from cnnrnn.runtime.engine.device import Device, find_device
 from cnnrnn.runtime.engine.library import TENSORRT_RTX, Library, load_library
 from cnnrnn.runtime.engine.options import BuildOptions, check
@@ -25,8 +26,6 @@ from cnnrnn.runtime.engine.report import EngineReport
 from cnnrnn.runtime.graph_check import check_contract
 from cnnrnn.runtime.select import SelectKind, make_select, select_spec
 
-# Part of every key: raised when the builder makes another engine of the same graph and options.
-BUILDER = 1
 _TURING = "7.5"
 # Its matrix products in TensorRT-RTX are of float16 alone.
 _TURING_LACKS = {"fp32": "float32", "bf16": "bfloat16"}

@@ -25,6 +25,8 @@ from typing import Any, BinaryIO
 
 from cnnrnn.runtime.engine.cache_folder import CacheFolder
 
+# Part of every key: raised when the builder makes another engine of the same graph and options.
+BUILDER = 1
 MAGIC = b"cnnrnn engine 1\n"
 FAMILY = b"cnnrnn engine "
 HEADER_LIMIT_BYTES = 16 * 1024**2

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cnnrnn.core.errors import MissingDependencyError
+from cnnrnn.runtime.engine.cache_entry import BUILDER
 from cnnrnn.runtime.engine.device import Device, find_device
 from cnnrnn.runtime.engine.library import NAMES, TITLES, load_library
 
@@ -48,6 +49,9 @@ def stale_reason(about: dict[str, Any], present: Present) -> str:
         return f"built by {title} {version}; no {title} is installed here"
     if installed != version:
         return f"built by {title} {version}; {installed} is installed"
+    builder = dict(about.get("options", ())).get("builder", BUILDER)  # a timing cache has no options
+    if builder != BUILDER:
+        return f"built by another version of cnnrnn (builder {builder}; here is {BUILDER})"
     device = present.device
     if device is None or not about.get("driver"):
         return ""

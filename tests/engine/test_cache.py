@@ -12,6 +12,7 @@ import pytest
 
 from cnnrnn.core.errors import CacheError
 from cnnrnn.runtime.engine.cache import EngineCache, EngineKey, Present, default_folder
+from cnnrnn.runtime.engine.cache_entry import BUILDER
 from cnnrnn.runtime.engine.device import Device
 from tests.engine.cache_worker import FakeBuilt, FakeReport, built, engine_of, key_of
 
@@ -264,6 +265,12 @@ DEVICE = Device("Orin", "8.7", "540.4.0", "12.6")
         ({}, Present({"tensorrt": "10.3.0"}), ""),
         ({}, Present({}), "built by TensorRT 10.3.0; no TensorRT is installed here"),
         ({}, Present({"tensorrt": "10.7.0"}), "built by TensorRT 10.3.0; 10.7.0 is installed"),
+        ({"options": (("builder", BUILDER),)}, Present({"tensorrt": "10.3.0"}), ""),
+        (
+            {"options": (("builder", BUILDER + 1),)},
+            Present({"tensorrt": "10.3.0"}),
+            f"built by another version of cnnrnn (builder {BUILDER + 1}; here is {BUILDER})",
+        ),
         ({"driver": "540.4.0"}, Present({"tensorrt": "10.3.0"}, DEVICE), ""),
         ({"driver": "540.4.0"}, Present({"tensorrt": "10.3.0"}), ""),
         (
