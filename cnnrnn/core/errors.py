@@ -94,7 +94,8 @@ class StorageError(CnnrnnError):
 
 
 class CacheError(StorageError):
-    """The folder of built engines cannot be used: it cannot be written, or belongs to somebody else."""
+    """The folder of built engines cannot be used (it cannot be written, or belongs to somebody else), or lacks
+    the engine that is asked for."""
 
 
 class BackendError(CnnrnnError):

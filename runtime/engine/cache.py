@@ -147,6 +147,16 @@ class EngineCache:
         header, engine = found
         return CachedEngine(engine, header.report, self.folder / name, built=False)
 
+    def load(self, key: EngineKey) -> CachedEngine | None:
+        """The engine of this key as it was written, or None: without one, or where it is not to be trusted.
+
+        Raises:
+            CacheError: the folder belongs to another user, or can be written by others.
+        """
+        name = file_name(ENGINE, key.to_dict())
+        found = self._load(name)
+        return None if found is None else CachedEngine(found[1], found[0].report, self.folder / name, False)
+
     def timing_cache(self, library: str, version: str, architecture: str) -> bytes | None:
         """What an earlier build measured, for `cnnrnn.runtime.engine.builder.build_engine`; None without one.
 
