@@ -13,6 +13,7 @@ from onnx import TensorProto, helper
 
 from tests.captioner_grid import VALID, CaptionerGrid, named
 from tests.engine.rigs import bindings
+from tests.engine.rigs.build_with_tensorrt import GPU
 from tests.engine.rigs.graphs import BEAMS, DTYPES, PRECISIONS, Graph, model_graphs, select_graphs
 
 # One captioner of each cell and conditioning, of different attentions.
@@ -145,6 +146,45 @@ def test_refusals_are_our_errors(built: Outcomes) -> None:
     assert "tensorrt-lean" in built["lean"]["error"]
     for word in ("TensorRT 11.4", "decoder.out/Wild", "operator Wild", "module decoder.out"):
         assert word in built["wild"]["error"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_the_whole_command_builds_once_and_keeps_it(precision: str, tmp_path: Path) -> None:
+    aliases = bindings.rtx_aliases(tmp_path / "aliases")
+
+    def run(*arguments: str) -> list[dict[str, Any]]:
+        script = ("-m", "tests.engine.rigs.build_with_tensorrt", "cnnrnn", *arguments, "--json")
+        variables = {"CNNRNN_CACHE": str(tmp_path / "cache")}
+        done = bindings.run(bindings.BUILDING, aliases, *script, variables=variables)
+        assert done.returncode == 0, done.stderr
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+    build = ("build", "emoji", "--backend", "tensorrt", "--precision", precision)
+    first, second = run(*build), run(*build)
+    assert [one["role"] for one in first] == ["encoder", "step", "select"]
+    assert [one.pop("built") for one in first] == [True] * 3
+    assert [one.pop("built") for one in second] == [False] * 3
+    assert first == second
+    for one in first:
+        assert (one["library"], one["version"], one["architecture"]) == (
+            "tensorrt",
+            bindings.BUILDING,
+            "sm86",
+        )
+        assert one["kernels"] > 0
+    states = {tensor["dtype"] for tensor in first[1]["outputs"] if "state" in tensor["name"]}
+    assert states == {DTYPES[precision]}
+
+    (listed,) = run("inspect", "--cache")
+    assert [entry["stale"] for entry in listed["entries"]] == [None] * 4
+    assert sorted(entry["kind"] for entry in listed["entries"]) == ["engine"] * 3 + ["timing"]
+    for entry in listed["entries"]:
+        about = entry["about"]
+        assert (about["library_version"], about["architecture"]) == (bindings.BUILDING, "sm86")
+        if entry["kind"] == "engine":  # built on a GPU, so it depends on its driver
+            assert (about["driver"], about["cuda"]) == (GPU.driver, GPU.cuda)
+    assert {entry["path"] for entry in listed["entries"]} >= {one["path"] for one in first}
 
 
 @pytest.mark.slow

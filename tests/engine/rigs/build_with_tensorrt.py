@@ -1,11 +1,12 @@
 """Builds graphs with the ``tensorrt`` that this process finds, by the product's own code.
 
     python -m tests.engine.rigs.build_with_tensorrt JOBS.json
+    python -m tests.engine.rigs.build_with_tensorrt cnnrnn build emoji --json
 
-JOBS.json is a list of jobs: ``graph`` (a file), ``shapes``, ``options`` (of `BuildOptions`), ``timing_cache``
-(a file, or nothing) and ``stop_at`` (the share of a build at which it is stopped, or nothing). What came out
-is one line of JSON each. The GPU is made up, since `check` asks TensorRT proper for one; the library behind
-builds without.
+The second is the whole command. JOBS.json is a list of jobs: ``graph`` (a file), ``shapes``, ``options`` (of
+`BuildOptions`), ``timing_cache`` (a file, or nothing) and ``stop_at`` (the share of a build at which it is
+stopped, or nothing). What came out is one line of JSON each. The GPU is made up, since TensorRT proper builds
+for the one that is here; the library behind builds without.
 """
 
 from __future__ import annotations
@@ -14,8 +15,12 @@ import json
 import sys
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
+from cnnrnn import cli
 from cnnrnn.core.errors import EngineError
+from cnnrnn.runtime.engine import build as engine_build
+from cnnrnn.runtime.engine import cache_stale
 from cnnrnn.runtime.engine.builder import build_engine
 from cnnrnn.runtime.engine.device import Device
 from cnnrnn.runtime.engine.library import TENSORRT, Library, load_library
@@ -64,7 +69,7 @@ def build(library: Library, job: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def main(path: str) -> None:
+def build_all(path: str) -> None:
     """Build every job, one after the other."""
     library = load_library(TENSORRT)
     for job in json.loads(Path(path).read_text()):
@@ -72,5 +77,16 @@ def main(path: str) -> None:
         sys.stdout.flush()
 
 
+def command(arguments: list[str]) -> int:
+    """The command line, on a machine that has the made-up GPU; its exit code."""
+    with (
+        patch.object(engine_build, "find_device", lambda: GPU),
+        patch.object(cache_stale, "find_device", lambda: GPU),
+    ):
+        return cli.main(arguments)
+
+
 if __name__ == "__main__":
-    main(sys.argv[1])
+    if sys.argv[1] == "cnnrnn":
+        sys.exit(command(sys.argv[2:]))
+    build_all(sys.argv[1])
