@@ -94,7 +94,7 @@ class StorageError(CnnrnnError):
 
 
 class CacheError(StorageError):
-    """The folder of built engines cannot be used (it cannot be written, or belongs to somebody else), or lacks
+    """The folder of built engines cannot be used: it cannot be written, belongs to somebody else, or has not
     the engine that is asked for."""
 
 

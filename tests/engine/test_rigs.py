@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import platform
+import re
 import sys
 from pathlib import Path
 
@@ -47,6 +48,14 @@ def test_the_oldest_and_the_newest_are_pinned() -> None:
 def test_checks_forbid_skipping() -> None:
     script = (bindings.ROOT / ".ci" / "run").read_text()
     assert f"{bindings.REQUIRED}=1" in script
+
+
+def test_no_test_skips_an_engine_by_itself() -> None:
+    """``importorskip`` skips even where the engines are said to be there; `bindings.absent` does not."""
+    skipped = re.compile(r"""importorskip\(\s*["']tensorrt""")
+    assert skipped.search('pytest.importorskip(\n    "tensorrt_rtx")')
+    files = sorted((bindings.ROOT / "tests").rglob("*.py"))
+    assert [file.name for file in files if file != Path(__file__) and skipped.search(file.read_text())] == []
 
 
 def test_signatures() -> None:

@@ -1,4 +1,4 @@
-"""TensorRT for RTX, where it is installed, parses and builds the exported graphs without a GPU."""
+"""TensorRT for RTX parses and builds the exported graphs without a GPU."""
 
 from __future__ import annotations
 
@@ -12,14 +12,17 @@ from cnnrnn.export.onnx_graph import encoder_graph, step_graph
 from cnnrnn.export.signature import trace_signature
 from cnnrnn.export.tidy import graph_bytes
 from cnnrnn.export.weights import round_weights, store_fp16
-
-tensorrt = pytest.importorskip(
-    "tensorrt_rtx_bindings",
-    reason="pip install tensorrt-rtx-cu13-libs==1.7.1.116 tensorrt-rtx-cu13-bindings==1.7.1.116 to run this",
-)
+from cnnrnn.runtime.engine.library import TENSORRT_RTX, load_library
+from tests.engine.rigs import bindings
 
 
-def build(graph: onnx.ModelProto, images: int, beams: int) -> Any:
+@pytest.fixture(scope="module")
+def tensorrt() -> Any:
+    bindings.rtx_libraries()
+    return load_library(TENSORRT_RTX).module
+
+
+def build(tensorrt: Any, graph: onnx.ModelProto, images: int, beams: int) -> Any:
     logger = tensorrt.Logger(tensorrt.Logger.WARNING)
     builder = tensorrt.Builder(logger)
     network = builder.create_network(1 << int(tensorrt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
@@ -40,7 +43,7 @@ def build(graph: onnx.ModelProto, images: int, beams: int) -> Any:
 @pytest.mark.parametrize("halved", [False, True], ids=["fp32", "fp16 storage"])
 @pytest.mark.parametrize(("images", "beams"), [(1, 1), (4, 5)])
 def test_both_graphs_build(
-    halved: bool, images: int, beams: int, make_captioner: Any, image_spec: ImageSpec
+    halved: bool, images: int, beams: int, tensorrt: Any, make_captioner: Any, image_spec: ImageSpec
 ) -> None:
     model = round_weights(make_captioner()) if halved else make_captioner()
     step, signature = step_graph(model, trace_signature(model, image_spec), fold_batch_norm=not halved)
@@ -48,4 +51,4 @@ def test_both_graphs_build(
     for graph in (encoder, step):
         if halved:
             store_fp16(graph)
-        assert build(graph, images, beams) is not None
+        assert build(tensorrt, graph, images, beams) is not None

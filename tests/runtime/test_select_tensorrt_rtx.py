@@ -1,24 +1,29 @@
-"""TensorRT for RTX, where it is installed, parses and builds select graphs of every option without a GPU:
-each option alone, every two together, and all at once."""
+"""TensorRT for RTX parses and builds select graphs of every option without a GPU: each option alone, every
+two together, and all at once."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from cnnrnn.runtime.engine.library import TENSORRT_RTX, load_library
 from cnnrnn.runtime.select import SelectKind, make_select, select_spec
+from tests.engine.rigs import bindings
 from tests.runtime.select_kinds import every_kind, named
-
-tensorrt = pytest.importorskip(
-    "tensorrt_rtx_bindings",
-    reason="pip install tensorrt-rtx-cu13-libs==1.7.1.116 tensorrt-rtx-cu13-bindings==1.7.1.116 to run this",
-)
 
 SIZES = {"B": 2, "V": 1000, "T": 21, "P": 49, "N": 7, "M": 5000}
 
 
+@pytest.fixture(scope="module")
+def tensorrt() -> Any:
+    bindings.rtx_libraries()
+    return load_library(TENSORRT_RTX).module
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", every_kind(), ids=named)
-def test_it_builds(kind: SelectKind) -> None:
+def test_it_builds(kind: SelectKind, tensorrt: Any) -> None:
     logger = tensorrt.Logger(tensorrt.Logger.ERROR)
     builder = tensorrt.Builder(logger)
     network = builder.create_network(1 << int(tensorrt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
