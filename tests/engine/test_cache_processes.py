@@ -96,7 +96,8 @@ def test_a_hundred_kills_at_random_moments(tmp_path):
     for kill in range(KILLS):
         graph = f"graph {kill % 3}"
         process = worker(folder, graph, ENGINE_BYTES, BUILD_S)
-        hit[kill_at_random(process, usual, chance, aimed=kill % 2 == 1, folder=folder)] += 1
+        aim = "writing" if kill % 10 == 9 else "building" if kill % 2 else ""
+        hit[kill_at_random(process, usual, chance, aim=aim, folder=folder)] += 1
         cache = EngineCache(folder)
         for entry in cache.entries():
             assert entry.kind == "partial" or not entry.stale, entry
@@ -105,17 +106,22 @@ def test_a_hundred_kills_at_random_moments(tmp_path):
         assert again.engine == engine_of(graph, ENGINE_BYTES)
         again.path.unlink()  # so that the next process builds
     assert hit["building"] + hit["writing"] > KILLS // 5, f"too few met a build: {hit}"
+    assert hit["writing"], f"none met an engine half-written: {hit}"
     EngineCache(folder).prune()
     assert os.listdir(folder) == ["secret"]
 
 
 def kill_at_random(
-    process: subprocess.Popen[str], usual: float, chance: random.Random, *, aimed: bool, folder: Path
+    process: subprocess.Popen[str], usual: float, chance: random.Random, *, aim: str, folder: Path
 ) -> str:
-    """Kill it somewhere in its life, or if aimed somewhere from its build on; say what it was doing."""
+    """Kill it somewhere in its life, or from its build or its writing on; say what it was doing."""
     assert process.stdout is not None
-    said = process.stdout.readline() if aimed else ""
-    time.sleep(chance.uniform(0.8, 2.5) * BUILD_S if aimed else chance.uniform(0.2, 1.0) * usual)
+    said = process.stdout.readline() if aim else ""
+    if aim == "writing":
+        while process.poll() is None and not list(folder.glob(".*.partial")):
+            time.sleep(0.0002)
+    else:
+        time.sleep(chance.uniform(0.8, 2.5) * BUILD_S if aim else chance.uniform(0.2, 1.0) * usual)
     process.send_signal(signal.SIGKILL)
     said += "".join(line + "\n" for line in finished(process))
     assert "BAD" not in said

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -161,6 +163,50 @@ def test_a_cache_that_cannot_be_used_is_found_before_the_build(
     monkeypatch.setenv("CNNRNN_CACHE", str(tmp_path / "file" / "cache"))
     assert main(["build", str(colour_bundle), *RTX]) == 1
     assert str(tmp_path / "file") in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("rtx")
+def test_kills_at_random_moments_leave_nothing_half_written(
+    cache: EngineCache, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """From an empty folder on, so that some meet the making of the folder and of its secret."""
+    started, chance = time.monotonic(), random.Random(7)
+    assert started_build().wait(60) == 0
+    usual = time.monotonic() - started
+    made, met = set(), 0
+    for kill in range(8):
+        if kill < 4:
+            shutil.rmtree(cache.folder)
+        process = started_build()
+        if kill < 4:
+            while process.poll() is None and not cache.folder.exists():
+                time.sleep(0.0002)
+            time.sleep(0.0 if kill < 2 else chance.uniform(0.0, 0.5) * usual)
+        else:
+            time.sleep(chance.uniform(0.3, 1.0) * usual)
+        process.kill()
+        met += process.wait(60) == -signal.SIGKILL
+        made.add(bool(list(cache.folder.glob("secret"))))
+        for entry in cache.entries():
+            assert entry.kind == "partial" or not entry.stale, entry
+        for entry in cache.entries()[:1]:
+            entry.path.unlink()  # so that the next one builds
+    assert met >= 4, "too few met a process"
+    assert made == {True, False}, "none met the folder without its secret"
+
+    assert started_build().wait(60) == 0
+    assert main(["inspect", "--cache", "--json"]) == 0
+    found = lines(capsys)[0]["entries"]
+    assert [(entry["kind"], entry["stale"]) for entry in found] == [("engine", None)] * 3
+    names = {Path(entry["path"]).name for entry in found}
+    assert {path.name for path in cache.folder.iterdir()} == {"secret", *names}
+
+
+def started_build() -> subprocess.Popen[bytes]:
+    """A build in a process of its own, which has this test's cache."""
+    arguments = [sys.executable, "-m", "cnnrnn", "build", "emoji", *RTX]
+    return subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 @pytest.mark.slow
