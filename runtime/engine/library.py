@@ -28,7 +28,7 @@ MODULES = {
     TENSORRT_RTX: ("tensorrt_rtx", "tensorrt_rtx_bindings"),
 }
 TITLES = {TENSORRT: "TensorRT", TENSORRT_RTX: "TensorRT-RTX"}
-OLDEST = {TENSORRT: (10, 3), TENSORRT_RTX: (1, 4)}
+OLDEST = {TENSORRT: (10, 3), TENSORRT_RTX: (1, 7)}
 NEWEST_MAJOR = {TENSORRT: 11, TENSORRT_RTX: 1}
 
 TEGRA_RELEASE = Path("/etc/nv_tegra_release")

@@ -16,7 +16,7 @@ MAX_WORKSPACE_MIB = 1024**2
 MAX_OPTIMIZATION_LEVEL = 5
 
 _CAPABILITY = re.compile(r"\d{1,2}\.\d")
-_OLDEST_PORTABLE = (8, 0)
+_AMPERE = (8, 0)
 
 
 @dataclass(frozen=True)
@@ -123,6 +123,11 @@ def _lacking(options: BuildOptions, library: Library, device: Device | None) -> 
         )
     elif level is not None and not library.has(f"HardwareCompatibilityLevel.{HARDWARE_LEVELS[level]}"):
         yield f"hardware_compatible={level!r} is not in this version; TensorRT 10.13 has it"
+    elif level == "ampere+" and device is not None and _version(device.compute_capability) < _AMPERE:
+        yield (
+            f"hardware_compatible={level!r} is for GPUs from compute capability 8.0 on, and this machine's "
+            f"{device.name} has {device.compute_capability}; leave it out, or build on such a GPU"
+        )
     elif level is not None and on_jetson():
         yield "hardware_compatible is not supported on a Jetson; leave it out, or build on a desktop GPU"
     if options.version_compatible and rtx:
@@ -148,7 +153,7 @@ def _ahead_of_time_target(options: BuildOptions, library: Library, device: Devic
     if not wanted and device is not None:
         wanted = (device.compute_capability,)
     if not wanted:
-        wanted = tuple(capability for capability in known if _version(capability) >= _OLDEST_PORTABLE)
+        wanted = tuple(capability for capability in known if _version(capability) >= _AMPERE)
     unknown = [capability for capability in wanted if capability not in known]
     if unknown:
         raise OptionsError(

@@ -123,8 +123,8 @@ def test_a_tensorrt_that_builds_engines_is_good(nothing_installed: pytest.Monkey
         (
             "TensorRT-RTX",
             "tensorrt_rtx",
-            "1.3.0",
-            "TensorRT-RTX 1.4 to 1.x",
+            "1.6.0",
+            "TensorRT-RTX 1.7 to 1.x",
             "pip install 'cnnrnn[tensorrt-rtx]'",
         ),
     ],

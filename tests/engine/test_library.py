@@ -108,7 +108,7 @@ def test_a_library_that_does_not_load_says_why(
         ("tensorrt", "8.6.1", "pip install"),
         ("tensorrt", "10.2.0", "pip install"),
         ("tensorrt", "12.0.0", "newer cnnrnn"),
-        ("tensorrt-rtx", "1.3.0", "pip install"),
+        ("tensorrt-rtx", "1.6.0", "pip install"),
         ("tensorrt-rtx", "2.0", "newer cnnrnn"),
         ("tensorrt", "", "pip install"),
     ],

@@ -101,6 +101,16 @@ def test_a_jetson_has_no_hardware_compatibility(monkeypatch: pytest.MonkeyPatch)
         check(BuildOptions(hardware_compatible="ampere+"), library(), GPU)
 
 
+def test_ampere_and_newer_is_not_built_on_an_older_gpu() -> None:
+    check(BuildOptions(hardware_compatible="ampere+"), library(), Device("A100", "8.0"))
+    old = Device("T4", "7.5")
+    check(BuildOptions(hardware_compatible="same"), library(), old)
+    with pytest.raises(
+        OptionsError, match=r"'ampere\+' is for GPUs from compute capability 8.0 .* T4 has 7.5"
+    ):
+        check(BuildOptions(hardware_compatible="ampere+"), library(), old)
+
+
 def test_tensorrt_builds_for_the_gpu_that_is_here() -> None:
     assert check(BuildOptions(), library(), GPU).architecture == "sm87"
     assert check(BuildOptions(compute_capabilities=("8.7",)), library(), GPU).architecture == "sm87"
