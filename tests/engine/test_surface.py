@@ -12,7 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from onnx import TensorProto, helper
 
 from cnnrnn.core.bundle import Bundle
 from cnnrnn.core.errors import EngineError, OptionsError
@@ -21,6 +23,7 @@ from cnnrnn.runtime.engine.builder import build_engine
 from cnnrnn.runtime.engine.device import Device
 from cnnrnn.runtime.engine.library import TENSORRT, TENSORRT_RTX, Library
 from cnnrnn.runtime.engine.options import BuildOptions, check
+from tests.engine import onnx_graphs
 from tests.engine.rigs import bindings, surface
 from tests.engine.rigs.recorder import Recorder
 from tests.engine.rigs.surface import NAMES, RTX, Surface
@@ -177,6 +180,37 @@ def test_refusals_and_failures_of_this_surface(name: str, colour_bundle: Path) -
     _, failing = _play(name, engine=None)
     with pytest.raises(EngineError, match=r"encoder\.onnx"):
         build_engine(failing, graph, shapes, check(BuildOptions(), failing, GPU), name=file)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_refusal_tells_the_types_of_what_was_made_before_it(name: str) -> None:
+    nodes = [
+        helper.make_node("Cast", ["x"], ["half"], to=TensorProto.FLOAT16, name="decoder.out/Cast"),
+        helper.make_node("Add", ["half", "w"], ["sum"], name="decoder.out/Add"),
+        helper.make_node("Wild", ["half", "sum", "x", "late"], ["y"], name="decoder.out/Wild"),
+        helper.make_node("Cast", ["x"], ["late"], to=TensorProto.FLOAT16, name="decoder.out/Late"),
+    ]
+    graph = onnx_graphs.model(nodes, [onnx_graphs.X], ("y", TensorProto.FLOAT, None), w=np.float16(1))
+    said = {"desc": "no importer", "node": 2, "node_name": "decoder.out/Wild", "node_operator": "Wild"}
+    _, library = _play(name, refusal=said, untyped=frozenset({"sum"}))
+    with pytest.raises(EngineError) as raised:
+        build_engine(library, graph, {"x": (1, 4)}, check(BuildOptions(), library, GPU))
+    wanted = "of 'half' float16, 'sum' (a constant), 'x' float32, 'late' (a constant) (module decoder.out"
+    assert wanted in str(raised.value)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != RTX])
+@pytest.mark.parametrize("foreign", [(b"earlier ",), (b"earlier ", b"")])
+def test_a_timing_cache_that_does_not_fit_is_begun_anew(name: str, foreign: tuple[bytes, ...]) -> None:
+    """Or there is none, and the engine is built all the same."""
+    recorder, library = _play(name, foreign=frozenset(foreign))
+    options = check(BuildOptions(), library, GPU)
+    built = build_engine(library, onnx_graphs.product(), {"x": (1, 4)}, options, timing_cache=b"earlier ")
+    tried = [call.arguments["serialized_timing_cache"] for call in recorder.called("create_timing_cache")]
+    assert tried == [b"earlier ", b""]
+    assert {call.arguments["ignore_mismatch"] for call in recorder.called("set_timing_cache")} == {False}
+    assert built.timing_cache == (b"" if b"" in foreign else b"timed ")
+    assert built.engine == recorder.engine
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -78,7 +78,10 @@ class Recorder:
     Attributes:
         surface: of the version that is played.
         engine: what a build gives; None plays a build that fails.
-        refusal: what the parser says of every graph; None for a parser that takes it.
+        refusal: what the parser says of every graph, of which it makes layers up to ``node``; None for a parser
+            that takes it.
+        untyped: tensors that have no type yet, as those behind a layer whose inputs do not fit.
+        foreign: the timing caches that are said to be of another TensorRT or GPU.
         steps: how many steps the build's progress monitor is told of.
         calls: in order.
     """
@@ -86,6 +89,8 @@ class Recorder:
     surface: Surface
     engine: bytes | None = b"an engine"
     refusal: Mapping[str, Any] | None = None
+    untyped: frozenset[str] = frozenset()
+    foreign: frozenset[bytes] = frozenset()
     steps: int = 3
     calls: list[Call] = field(default_factory=list)
     classes: dict[str, type] = field(default_factory=dict)
@@ -292,8 +297,6 @@ def _shown(value: Any) -> str:
 
 def _parse(self: Any, model: Any, path: str | None = None) -> bool:
     recorder, network = self._recorder, self._values["network"]
-    if recorder.refusal is not None:
-        return False
     graph = onnx.shape_inference.infer_shapes(onnx.load_from_string(bytes(model))).graph
     known = {tensor.name for tensor in graph.initializer}
     given = [item for item in graph.input if item.name not in known]
@@ -311,9 +314,9 @@ def _parse(self: Any, model: Any, path: str | None = None) -> bool:
             [tensors.get(name) for name in node.input],
             [tensors.get(name) for name in node.output],
         )
-        for node in graph.node
+        for node in graph.node[: None if recorder.refusal is None else recorder.refusal["node"]]
     ]
-    return True
+    return recorder.refusal is None
 
 
 def _layer(recorder: Recorder, name: str, kind: str, inputs: list[Any], outputs: list[Any]) -> Any:
@@ -362,8 +365,16 @@ def _capability(self: Any, compute_capability: Any, index: int) -> bool:
 
 
 def _set_cache(self: Any, cache: Any, ignore_mismatch: bool) -> bool:
+    if cache._values["content"] in self._recorder.foreign and not ignore_mismatch:
+        return False
     self._values["timing_cache"] = cache
     return True
+
+
+def _dtype(self: Any) -> Any:
+    if self._values["name"] in self._recorder.untyped:
+        raise RuntimeError("the type of this tensor is not known")
+    return self._values["dtype"]
 
 
 _CALLED: dict[tuple[str, str], Callable[..., Any]] = {
@@ -398,6 +409,7 @@ _READ: dict[tuple[str, str], Callable[[Any], Any]] = {
     ("INetworkDefinition", "num_layers"): lambda self: len(self._values["layers"]),
     ("ILayer", "num_inputs"): lambda self: len(self._values["inputs"]),
     ("ILayer", "num_outputs"): lambda self: len(self._values["outputs"]),
+    ("ITensor", "dtype"): _dtype,
     ("IHostMemory", "nbytes"): lambda self: len(self),
     ("OnnxParser", "num_errors"): lambda self: int(self._recorder.refusal is not None),
 }
