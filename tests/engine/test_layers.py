@@ -1,5 +1,6 @@
 """Graphs stay as small as they are: no more Cast nodes, TensorRT layers and kernels than ``rigs/layers.json``
-has of each; and cells are matrix products and activations that TensorRT fuses."""
+has of each, nor layers so much fewer that the limit holds nothing; and cells are matrix products and
+activations that TensorRT fuses."""
 
 from __future__ import annotations
 
@@ -83,12 +84,21 @@ def test_one_more_of_each_is_noticed(captioner_grid: CaptionerGrid, compiler: Co
     assert layers.grown(counted, {}), "a graph without limits"
 
 
+def test_a_limit_far_above_its_graph_is_noticed() -> None:
+    limits = {"step": (2, 100, 20)}
+    assert not layers.loose({"step": (0, 90, 1)}, limits)
+    assert layers.loose({"step": (2, 89, 20)}, limits) == ["step: 89 layers, and 100 may be there"]
+    assert not layers.loose({"encoder": (2, 89, 20)}, limits), "a graph without limits has grown"
+
+
 def _check(counts: layers.Counts, key: str) -> None:
-    found = layers.grown(counts, LIMITS.get(key, {}))
-    assert not found, (
-        f"{key} has grown ({'; '.join(found[:4])}{'; ...' * (len(found) > 4)}); if it has to: "
-        f"python -m tests.engine.rigs.layers {key}"
-    )
+    limits = LIMITS.get(key, {})
+    for what, found in (
+        ("has grown; if it has to", layers.grown(counts, limits)),
+        ("is smaller than its limits; regenerate them", layers.loose(counts, limits)),
+    ):
+        shown = "; ".join([*found[:4], *["..."] * (len(found) > 4)])
+        assert not found, f"{key} {what}: python -m tests.engine.rigs.layers {key} ({shown})"
 
 
 def _check_fused(step: Graph, compiler: Compiler) -> None:

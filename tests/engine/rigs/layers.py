@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 FILE = Path(__file__).with_name("layers.json")
 CAPABILITY = "8.6"
 KINDS = ("casts", "layers", "kernels")
+# Of a limit of layers, how much a graph may stay below it.
+SLACK = 0.1
 
 # By graph (``"step"``, ``"beam5"``) its numbers, in the order of `KINDS`.
 Counts = Mapping[str, tuple[int, ...]]
@@ -65,6 +67,16 @@ def grown(counts: Counts, limits: Counts) -> list[str]:
         for kind, number, limit in zip(KINDS, numbers, limits.get(name, (-1,) * len(KINDS)), strict=True):
             if number > limit:
                 found.append(f"{name}: {number} {kind}, and {limit} may be there")
+    return found
+
+
+def loose(counts: Counts, limits: Counts) -> list[str]:
+    """Which limits no longer hold a graph, in words: it has fewer layers by more than a tenth of them."""
+    place, found = KINDS.index("layers"), []
+    for name, numbers in counts.items():
+        limit = limits[name][place] if name in limits else 0
+        if numbers[place] < (1 - SLACK) * limit:
+            found.append(f"{name}: {numbers[place]} layers, and {limit} may be there")
     return found
 
 
