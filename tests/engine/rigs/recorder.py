@@ -78,8 +78,8 @@ class Recorder:
     Attributes:
         surface: of the version that is played.
         engine: what a build gives; None plays a build that fails.
-        refusal: what the parser says of every graph, of which it makes layers up to ``node``; None for a parser
-            that takes it.
+        refusal: what the parser says of every graph, of which it makes the layers before ``node``; None for a
+            parser that takes it.
         untyped: tensors that have no type yet, as those behind a layer whose inputs do not fit.
         foreign: the timing caches that are said to be of another TensorRT or GPU.
         steps: how many steps the build's progress monitor is told of.
