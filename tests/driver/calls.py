@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,9 +14,12 @@ from tests.driver.inside import Span
 
 def driver() -> Any:
     """The module ``cuda.bindings.driver``."""
-    from cuda.bindings import driver
+    return importlib.import_module("cuda.bindings.driver")
 
-    return driver
+
+def core() -> Any:
+    """The package ``cuda.core``."""
+    return importlib.import_module("cuda.core")
 
 
 def ok(result: Sequence[Any]) -> Any:
@@ -87,10 +91,8 @@ def touch(on: Any, *, reads: Sequence[Span] = (), writes: Sequence[Span] = (), n
 
 def compiled(source: str, name: str) -> Any:
     """A kernel, compiled by NVRTC."""
-    from cuda.core import Program, ProgramOptions
-
-    options = ProgramOptions(std="c++17", arch="sm_86")
-    code = Program(source, code_type="c++", options=options).compile("cubin").code
+    options = core().ProgramOptions(std="c++17", arch="sm_86")
+    code = core().Program(source, code_type="c++", options=options).compile("cubin").code
     cu = driver()
     library = ok(cu.cuLibraryLoadData(code, [], [], 0, [], [], 0))
     return ok(cu.cuLibraryGetKernel(library, name.encode()))

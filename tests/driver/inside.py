@@ -132,13 +132,14 @@ def view(span: Span, dtype: Any, shape: Sequence[int] | None = None) -> Any:
     """The bytes as an array, which may be touched only by work that declared them."""
     import numpy as np
 
-    array = np.frombuffer((ctypes.c_char * span.size).from_address(span.address), dtype)
+    memory = memoryview((ctypes.c_char * span.size).from_address(span.address))
+    array = np.frombuffer(memory, dtype)
     return array.reshape(shape) if shape is not None else array
 
 
 def enqueue(
     stream: int,
-    work: Callable[[], None],
+    work: Callable[[], object],
     *,
     reads: Sequence[Span] = (),
     writes: Sequence[Span] = (),
@@ -195,7 +196,7 @@ def _accesses(touched: Touched) -> Any:
     return (_Access * len(spans))(*(_Access(span.address, span.size, writes) for span, writes in spans))
 
 
-def _guarded(function: Callable[..., None]) -> Callable[..., int]:
+def _guarded(function: Callable[..., object]) -> Callable[..., int]:
     """Gives 0, or 1 for an exception, which a C caller could not take."""
 
     def call(*arguments: Any) -> int:

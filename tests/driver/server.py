@@ -8,6 +8,7 @@ request: a line of JSON on standard input, answered by one on standard output.
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import json
 import os
@@ -72,6 +73,7 @@ def _called(request: dict[str, Any]) -> dict[str, Any]:
     except Exception as raised:
         traceback.print_exc()
         error = f"{type(raised).__name__}: {raised}"
+    gc.collect()  # what an exception's own frames kept is no leak
     return {
         "value": value,
         "error": error,

@@ -8,15 +8,13 @@ from typing import Any
 import pytest
 
 from tests.driver import inside
-from tests.driver.calls import add, code, event, memory, ok, on_host, start, stream, touch
+from tests.driver.calls import add, code, driver, event, memory, ok, on_host, start, stream, touch
 from tests.driver.inside import Lines
 from tests.driver.rig import Rig
 
 
 def mode(name: str) -> Any:
-    from cuda.bindings import driver
-
-    return getattr(driver.CUstreamCaptureMode, f"CU_STREAM_CAPTURE_MODE_{name}")
+    return getattr(driver().CUstreamCaptureMode, f"CU_STREAM_CAPTURE_MODE_{name}")
 
 
 def captured(on: Any, work: Callable[[], object]) -> Any:

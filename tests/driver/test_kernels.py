@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.driver import inside
-from tests.driver.calls import add, code, compiled, memory, ok, on_host, start, stream
+from tests.driver.calls import add, code, compiled, core, memory, ok, on_host, start, stream
 from tests.driver.inside import Span, Touched
 from tests.driver.rig import Rig
 
@@ -137,27 +137,26 @@ def emulate_below() -> None:
 
 def loops(limit: int) -> list[Any]:
     """A while-node that counts up to the limit, launched twice."""
-    from cuda.core import Device, Kernel, LaunchConfig, Stream
-    from cuda.core import launch as core_launch
-
     cu = start()
-    Device().set_current()
+    core().Device().set_current()
     on, counter = stream(), memory(1)
-    kernel = Kernel.from_handle(int(compiled(BELOW, "below")))
+    kernel = core().Kernel.from_handle(int(compiled(BELOW, "below")))
     emulate_below()
-    builder = Stream.from_handle(int(on)).create_graph_builder()
+    builder = core().Stream.from_handle(int(on)).create_graph_builder()
     builder.begin_building("thread_local")
     condition = builder.create_condition(default_value=1)
     body = builder.while_loop(condition).begin_building("thread_local")
     add(int(body.stream.handle), counter, counter)
-    core_launch(body, LaunchConfig(grid=1, block=1), kernel, condition, counter.address, ctypes.c_int(limit))
+    core().launch(
+        body, core().LaunchConfig(grid=1, block=1), kernel, condition, counter.address, ctypes.c_int(limit)
+    )
     body.end_building()
     graph = builder.end_building().complete()
     before = inside.lines(inside.Lines.RUNS)
     found = []
     for _ in range(2):
         ok(cu.cuMemsetD8Async(counter.address, 0, 1, on))
-        graph.launch(Stream.from_handle(int(on)))
+        graph.launch(core().Stream.from_handle(int(on)))
         found += on_host(counter, on)
     return [before, found, inside.counts()["synchronizes"]]
 

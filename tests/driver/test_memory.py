@@ -50,23 +50,21 @@ def engine_touches_what_it_does_not_declare() -> None:
     cu = start()
     on, declared, other = stream(), memory(8), memory(8)
     inside.enqueue(int(on), lambda: None, reads=[declared], name="good")
-    inside.enqueue(
-        int(on), lambda: ctypes.memset(other.address, 0, 8) and None, writes=[declared], name="bad"
-    )
+    inside.enqueue(int(on), lambda: ctypes.memset(other.address, 0, 8), writes=[declared], name="bad")
     cu.cuStreamSynchronize(on)
 
 
 def engine_writes_what_it_only_reads() -> None:
     cu = start()
     on, span = stream(), memory(8)
-    inside.enqueue(int(on), lambda: ctypes.memset(span.address, 0, 8) and None, reads=[span], name="bad")
+    inside.enqueue(int(on), lambda: ctypes.memset(span.address, 0, 8), reads=[span], name="bad")
     cu.cuStreamSynchronize(on)
 
 
 def engine_runs_far_over_the_end() -> None:
     cu = start()
     on, span = stream(), memory(8)
-    inside.enqueue(int(on), lambda: ctypes.memset(span.address, 0, 300) and None, writes=[span], name="bad")
+    inside.enqueue(int(on), lambda: ctypes.memset(span.address, 0, 300), writes=[span], name="bad")
     cu.cuStreamSynchronize(on)
 
 
@@ -93,9 +91,7 @@ def test_the_bytes_around_it_are_guarded(offset: int, rig: Rig) -> None:
 def writes_beside(offset: int) -> None:
     cu = start()
     on, span = stream(), memory(8)
-    inside.enqueue(
-        int(on), lambda: ctypes.memset(span.address + offset, 0, 1) and None, writes=[span], name="bad"
-    )
+    inside.enqueue(int(on), lambda: ctypes.memset(span.address + offset, 0, 1), writes=[span], name="bad")
     ok(cu.cuStreamSynchronize(on))
 
 

@@ -104,15 +104,31 @@ static void mark_before(const Node *node, bool *marked) {
         mark_before(node->after[i], marked);
 }
 
-// Every node has to come before the origin's last ones: a stream that was forked and not joined is an error.
-static bool joined(const Stream *origin, const Graph *graph) {
-    bool *marked = calloc(graph->node_count + 1, sizeof *marked), all = true;
+// What a forked stream did last has to come before what the origin did last.
+static bool joined(const Capture *capture) {
+    const Stream *origin = capture->origin;
+    bool *marked = calloc(capture->graph->node_count + 1, sizeof *marked), all = true;
     for (int i = 0; i < origin->last_count; i++)
         mark_before(origin->last[i], marked);
-    for (int i = 0; i < graph->node_count; i++)
-        all &= marked[i];
+    for (int slot = 0; stream_at(slot); slot++) {
+        const Stream *stream = stream_at(slot);
+        if (stream->capture != capture) continue;
+        for (int i = 0; i < stream->last_count; i++)
+            all &= marked[stream->last[i]->index];
+    }
     free(marked);
     return all;
+}
+
+static void leave_all(Capture *capture) {
+    capture->ended = true;
+    for (Capture **link = &captures; *link; link = &(*link)->next)
+        if (*link == capture) {
+            *link = capture->next;
+            break;
+        }
+    for (int slot = 0; stream_at(slot); slot++)
+        if (stream_at(slot)->capture == capture) stream_at(slot)->capture = NULL;
 }
 
 CUresult cuStreamEndCapture(CUstream handle, CUgraph *made) {
@@ -126,16 +142,10 @@ CUresult cuStreamEndCapture(CUstream handle, CUgraph *made) {
     if (capture->origin != stream) return CUDA_ERROR_STREAM_CAPTURE_UNMATCHED;
     if (capture->mode != CU_STREAM_CAPTURE_MODE_RELAXED && !pthread_equal(capture->thread, pthread_self()))
         return CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD;
-    error = capture->invalid                 ? CUDA_ERROR_STREAM_CAPTURE_INVALIDATED
-            : joined(stream, capture->graph) ? CUDA_SUCCESS
-                                             : CUDA_ERROR_STREAM_CAPTURE_UNJOINED;
-    for (Capture **link = &captures; *link; link = &(*link)->next)
-        if (*link == capture) {
-            *link = capture->next;
-            break;
-        }
-    capture->ended = true;
-    streams_leave(capture);
+    error = capture->invalid  ? CUDA_ERROR_STREAM_CAPTURE_INVALIDATED
+            : joined(capture) ? CUDA_SUCCESS
+                              : CUDA_ERROR_STREAM_CAPTURE_UNJOINED;
+    leave_all(capture);
     if (!error)
         *made = (CUgraph)capture->graph;
     else if (capture->owns_graph)

@@ -213,7 +213,7 @@ CUresult stream_submit(Stream *stream, Operation *operation);
 CUresult stream_run_until(Stream *stream, uint64_t number);
 CUresult stream_run_all(Context *context);
 Stream *stream_new(Context *context, unsigned flags, int priority);
-void streams_leave(const struct Capture *capture); // which has ended
+Stream *stream_at(int slot); // of all that were ever made; NULL behind the last
 
 // ---- event.c ----
 typedef struct Event {

@@ -80,9 +80,21 @@ CUresult stream_run_all(Context *context) {
     return context->broken;
 }
 
-void streams_leave(const Capture *capture) {
-    for (int slot = 0; slot < slots_taken; slot++)
-        if (streams[slot]->capture == capture) streams[slot]->capture = NULL;
+Stream *stream_at(int slot) {
+    return slot < slots_taken ? streams[slot] : NULL;
+}
+
+// A free that is queued needs nobody to wait for it.
+static bool is_working(const Stream *stream) {
+    for (const Entry *entry = stream->head; entry; entry = entry->next)
+        switch (entry->operation.does) {
+        case DOES_GIVE_BACK:
+        case DOES_RECORD:
+        case DOES_WAIT:
+        case DOES_TAKE: break;
+        default: return true;
+        }
+    return false;
 }
 
 CUresult cuStreamCreateWithPriority(CUstream *made, unsigned flags, int priority) {
@@ -107,10 +119,8 @@ CUresult cuStreamDestroy(CUstream handle) {
     Stream *stream = object_find(A_STREAM, handle);
     if (!stream) return CUDA_ERROR_INVALID_HANDLE;
     if (stream->capture) return capture_refuses(stream, __func__);
-    if (stream->ran < stream->queued) {
-        report("stream %d was destroyed with work in flight", stream->object.number);
-        stream_run_until(stream, stream->queued);
-    }
+    if (is_working(stream)) report("stream %d was destroyed with work in flight", stream->object.number);
+    stream_run_until(stream, stream->queued);
     object_end(stream);
     GIVEN_BACK;
 }
