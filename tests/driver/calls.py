@@ -34,6 +34,11 @@ def code(result: Sequence[Any]) -> str:
     return str(result[0].name)
 
 
+def error_name(number: int) -> str:
+    """``"CUDA_ERROR_OUT_OF_MEMORY"`` for 2."""
+    return str(driver().CUresult(number).name)
+
+
 def start() -> Any:
     """The driver, with the primary context of its first device current."""
     cu = driver()

@@ -87,6 +87,8 @@ def library() -> ctypes.CDLL:
     found = ctypes.CDLL("libcuda.so.1")
     found.standin_line.restype = ctypes.c_char_p
     found.standin_count.restype = ctypes.c_uint64
+    found.standin_memory_bytes.argtypes = (ctypes.c_size_t,)
+    found.standin_memory_bytes.restype = ctypes.c_size_t
     found.standin_set_condition.argtypes = (ctypes.c_uint64, ctypes.c_uint)
     found.standin_enqueue.argtypes = (
         ctypes.c_void_p, ctypes.c_char_p, _Work, ctypes.c_void_p, ctypes.POINTER(_Access), ctypes.c_int,
@@ -135,6 +137,11 @@ def view(span: Span, dtype: Any, shape: Sequence[int] | None = None) -> Any:
     memory = memoryview((ctypes.c_char * span.size).from_address(span.address))
     array = np.frombuffer(memory, dtype)
     return array.reshape(shape) if shape is not None else array
+
+
+def whole(address: int) -> Span:
+    """All of the memory that starts at this address."""
+    return Span(address, library().standin_memory_bytes(address))
 
 
 def enqueue(

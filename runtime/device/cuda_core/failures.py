@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from cnnrnn.core.errors import CnnrnnError, DeviceError
+
+_log = logging.getLogger(__name__)
 
 _CODE = re.compile(r"\b(CUDA_ERROR_\w+|NVRTC_ERROR_\w+)")
 
@@ -66,17 +69,21 @@ class Failures:
 
     @contextmanager
     def releasing(self, what: str) -> Iterator[None]:
-        """As `told`, for what gives something back: that is tried in a lost context too.
+        """As `told`, for what gives something back: in a lost context that is tried too, and cannot fail.
 
         Raises:
             DeviceError: the driver refused.
         """
+        lost_before = bool(self.lost)
         try:
             yield
         except CnnrnnError:
             raise
         except Exception as error:  # cuda.core's exceptions have no common base but Exception
-            raise self._error(what, error) from error
+            told = self._error(what, error)
+            if not lost_before:
+                raise told from error
+            _log.debug("%s", told)
 
     def _error(self, what: str, error: Exception) -> DeviceError:
         code = code_of(error)

@@ -39,8 +39,8 @@ class CoreCapture(CoreQueue):
     def repeat(self, body: Callable[[Capture, Condition], None]) -> None:
         if not self._loops:
             raise DeviceError(
-                "a loop in a graph needs a driver of CUDA 12.4 or newer; update it, or replay a graph of "
-                "some steps"
+                "a loop in a graph needs a driver of CUDA 12.4 or newer, and cannot be in another loop; "
+                "update the driver, or replay a graph of some steps"
             )
         with self._failures.told("making a loop in a graph"):
             raw_condition = self.raw.create_condition(default_value=1)
@@ -50,7 +50,7 @@ class CoreCapture(CoreQueue):
             self._failures,
             builder,
             lambda inner: body(inner, CoreCondition(raw_condition)),
-            loops=True,
+            loops=False,
         )
         try:
             self.kept |= recorded.kept

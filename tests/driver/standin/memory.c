@@ -166,6 +166,12 @@ void memory_usage(int device, size_t *used, size_t *total) {
     *total = total_bytes();
 }
 
+// Of the memory that starts there; 0 where none does.
+EXPORT size_t standin_memory_bytes(uintptr_t address) {
+    const Allocation *a = memory_at(address);
+    return a && a->at == address ? a->bytes : 0;
+}
+
 int memory_alive(Place place) {
     int alive = 0;
     for (const Allocation *a = allocations; a; a = a->next)
