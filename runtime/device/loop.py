@@ -15,14 +15,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cnnrnn.core.errors import DeviceError
+from cnnrnn.core.errors import CnnrnnError, DeviceError
 from cnnrnn.runtime.device.arena import TensorPlace
 from cnnrnn.runtime.device.loop_kernels import KEEP_BLOCK, SOURCE
 from cnnrnn.runtime.device.loop_memory import LoopMemory, LoopTensors
@@ -126,6 +126,14 @@ class DeviceLoop:
             DeviceError: the device failed.
         """
         late_at = None if deadline_ms is None else time.perf_counter() + deadline_ms / 1000
+        try:
+            return self._searched(arrays, late_at)
+        except BaseException:
+            with suppress(CnnrnnError):  # what is queued uses the host's copies, which the next search writes
+                self._stream.synchronize()
+            raise
+
+    def _searched(self, arrays: Mapping[str, NDArray[Any]], late_at: float | None) -> Rows:
         memory, stream = self._memory, self._stream
         memory.load(arrays)
         if self.way == "while":

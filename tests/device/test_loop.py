@@ -27,7 +27,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
 
 def searches(way: str, pictures: int, options: dict[str, Any]) -> list[Any]:
     """The same search twice in the same buffers; what differs, and the counters of the second."""
-    search = Search(Question(pictures, SearchOptions(**{"max_length": 12} | options)))
+    chosen: dict[str, Any] = {"max_length": 12} | options
+    search = Search(Question(pictures, SearchOptions(**chosen)))
     wanted = search.on_the_cpu()
     with looping(search, way) as (_, stream, loop, arrays):
         first = loop.run(arrays)
@@ -78,7 +79,7 @@ def test_a_deadline(way: str, rig: Rig) -> None:
     assert different == []
 
 
-def chosen(way: str) -> str:
+def way_of(way: str) -> str:
     with open_device() as device:
         try:
             return choose(device, way)
@@ -106,7 +107,7 @@ def chosen(way: str) -> str:
     ],
 )
 def test_the_way_is_what_the_driver_can(driver: str, way: str, used: str, rig: Rig) -> None:
-    assert rig.run(chosen, way, STANDIN_DRIVER_VERSION=driver).value.startswith(used)
+    assert rig.run(way_of, way, STANDIN_DRIVER_VERSION=driver).value.startswith(used)
 
 
 def with_a_failure(way: str, number: int) -> list[Any]:
@@ -125,6 +126,7 @@ def with_a_failure(way: str, number: int) -> list[Any]:
         return [said, differences(loop.run(arrays), wanted), calls]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS)
 def test_every_call_of_a_search_fails_once(way: str, rig: Rig) -> None:
     """One exception, and the loop searches on."""

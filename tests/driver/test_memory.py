@@ -122,6 +122,22 @@ def test_freed_pinned_memory_is_closed(rig: Rig) -> None:
     assert "the host touched freed pinned memory 1 of 8 bytes at offset 0" in outcome.stderr
 
 
+def pinned_freed_early(waits: bool) -> None:
+    cu = start()
+    on, device, host = stream(), memory(8), pinned(8)
+    ok(cu.cuMemcpyAsync(host.address, device.address, 8, on))
+    if waits:
+        ok(cu.cuStreamSynchronize(on))
+    ok(cu.cuMemFreeHost(host.address))
+
+
+def test_pinned_memory_is_freed_after_a_wait(rig: Rig) -> None:
+    assert rig.try_out(pinned_freed_early, True).reports == []
+    assert rig.try_out(pinned_freed_early, False).reports == [
+        "pinned memory 2 of 8 bytes was freed before the host had waited for 'copy device to host'"
+    ]
+
+
 def freed_twice(asynchronously: bool) -> list[str]:
     cu = start()
     on, span = stream(), memory(8)

@@ -17,7 +17,7 @@ from cnnrnn.core.errors import (
 from cnnrnn.core.extras import require
 from cnnrnn.runtime.device.cuda_core.closing import Closing
 from cnnrnn.runtime.device.cuda_core.failures import Failures, code_of
-from cnnrnn.runtime.device.cuda_core.kernel import CoreKernel, compile_kernel
+from cnnrnn.runtime.device.cuda_core.kernel import CoreKernel, compile_source, load_kernel
 from cnnrnn.runtime.device.cuda_core.memory import CoreMemory
 from cnnrnn.runtime.device.cuda_core.stream import CoreEvent, CoreStream
 from cnnrnn.runtime.device.protocol import DeviceInfo, Stream
@@ -44,6 +44,7 @@ class CudaCoreDevice(Closing):
         self._core = require("cuda.core", _EXTRA)
         self._driver = require("cuda.bindings.driver", _EXTRA)
         self._failures = Failures()
+        self._compiled: dict[str, Any] = {}
         self._kernels: dict[tuple[str, str], CoreKernel] = {}
         self._lock = threading.Lock()
         self._raw: Any = self._found(ordinal)
@@ -107,19 +108,21 @@ class CudaCoreDevice(Closing):
 
     def kernel(self, source: str, name: str) -> CoreKernel:
         major, minor = self._info.compute_capability
-        with self._lock:
+        arch = f"sm_{major}{minor}"
+        with self._lock, self._failures.told(f"compiling kernel {name} for {arch}"):
+            if source not in self._compiled:
+                self._compiled[source] = compile_source(self._core, source, arch)
             if (source, name) not in self._kernels:
-                with self._failures.told(f"compiling kernel {name} for sm_{major}{minor}"):
-                    self._kernels[source, name] = compile_kernel(
-                        self._core, source, name, f"sm_{major}{minor}",
-                        driver_tells_sizes=self._info.driver_cuda >= _TELLS_SIZES,
-                    )  # fmt: skip
+                self._kernels[source, name] = load_kernel(
+                    self._compiled[source], name, driver_tells_sizes=self._info.driver_cuda >= _TELLS_SIZES
+                )
             return self._kernels[source, name]
 
     def close(self) -> None:
         """Let go of the device; what was made of it has to be closed before."""
         self._raw = None
         self._kernels.clear()
+        self._compiled.clear()
 
     @property
     def _open(self) -> Any:

@@ -80,10 +80,10 @@ class Failures:
         except CnnrnnError:
             raise
         except Exception as error:  # cuda.core's exceptions have no common base but Exception
-            told = self._error(what, error)
+            # Not kept in a variable: its traceback would keep the frames, and those what was to be freed.
             if not lost_before:
-                raise told from error
-            _log.debug("%s", told)
+                raise self._error(what, error) from error
+            _log.debug("%s", self._error(what, error))
 
     def _error(self, what: str, error: Exception) -> DeviceError:
         code = code_of(error)

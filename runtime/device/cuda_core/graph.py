@@ -63,10 +63,8 @@ class CoreCapture(CoreQueue):
         """What is queued from now on is an error."""
         self._raw = None
 
-    def _taken(self, memory: Memory) -> CoreMemory:
-        taken = super()._taken(memory)
-        self.kept[id(taken)] = taken
-        return taken
+    def _note(self, memory: CoreMemory) -> None:
+        self.kept[id(memory)] = memory
 
 
 def record(
@@ -117,6 +115,9 @@ class CoreGraph(Closing):
         with self._failures.told("launching a graph"):
             self._raw.launch(stream.raw)
         self._launched_on = stream
+        for memory in self._kept:
+            if memory.pinned:
+                memory.users.add(stream)
         stream.counters.add(self.counters)
         stream.counters.launches += 1
 

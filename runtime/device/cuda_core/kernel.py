@@ -70,8 +70,8 @@ class CoreKernel:
         return made
 
 
-def compile_kernel(core: Any, source: str, name: str, arch: str, *, driver_tells_sizes: bool) -> CoreKernel:
-    """Compile and load; whatever ``cuda.core`` raises comes out.
+def compile_source(core: Any, source: str, arch: str) -> Any:
+    """The object code of ``cuda.core``; whatever that raises comes out.
 
     Args:
         core: the package ``cuda.core``.
@@ -79,8 +79,13 @@ def compile_kernel(core: Any, source: str, name: str, arch: str, *, driver_tells
     """
     program = core.Program(source, code_type="c++", options=core.ProgramOptions(std="c++17", arch=arch))
     try:
-        raw = program.compile("cubin").get_kernel(name)
+        return program.compile("cubin")
     finally:
         program.close()
+
+
+def load_kernel(code: Any, name: str, *, driver_tells_sizes: bool) -> CoreKernel:
+    """A kernel of object code; whatever ``cuda.core`` raises comes out."""
+    raw = code.get_kernel(name)
     sizes = tuple(info.size for info in raw.arguments_info) if driver_tells_sizes else None
     return CoreKernel(raw, name, sizes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,14 @@ from numpy.typing import NDArray
 from cnnrnn.core.errors import ClosedError, DeviceError
 from cnnrnn.runtime.device.cuda_core.closing import Closing
 from cnnrnn.runtime.device.cuda_core.failures import Failures
+
+
+class Drains(Protocol):
+    """A stream that can be waited for."""
+
+    def drain(self) -> None:
+        """Wait, uncounted."""
+        ...
 
 
 class CoreMemory(Closing):
@@ -30,6 +38,7 @@ class CoreMemory(Closing):
         self._address, self._size_bytes, self._what = int(raw.handle), int(raw.size), what
         self.pinned = pinned
         self.graphs = 0  # those that are open and use it
+        self.users: set[Drains] = set()  # of pinned memory, which the driver gives back at once
 
     @property
     def address(self) -> int:
@@ -56,7 +65,8 @@ class CoreMemory(Closing):
         return self._raw
 
     def close(self) -> None:
-        """Give the memory back, after all that its stream was given so far.
+        """Give the memory back, after all that its stream was given so far; pinned memory after waiting for
+        the streams that used it.
 
         Raises:
             DeviceError: a graph that uses it is open.
@@ -67,7 +77,12 @@ class CoreMemory(Closing):
             raise DeviceError(f"{self}: a graph uses it; close the graph first")
         self._raw = None
         with self._failures.releasing(f"giving back {self}"):
-            self._give_back()
+            try:
+                for user in self.users:
+                    user.drain()
+            finally:
+                self.users.clear()
+                self._give_back()
 
     def array(self, dtype: Any, shape: tuple[int, ...]) -> NDArray[Any]:
         """See `cnnrnn.runtime.device.protocol.PinnedBuffer.array`; of pinned memory alone."""

@@ -74,10 +74,15 @@ class CoreQueue:
         self.counters.launches += 1
 
     def _taken(self, memory: Memory) -> CoreMemory:
-        """The memory as this provider's; a capture keeps it."""
+        """The memory as this provider's, noted as used here."""
         if not isinstance(memory, CoreMemory):
             raise DeviceError(f"{memory!r} is no memory of this provider's")
+        self._note(memory)
         return memory
+
+    def _note(self, memory: CoreMemory) -> None:
+        if memory.pinned:
+            memory.users.add(self)
 
     def _count(self, source: CoreMemory, target: CoreMemory) -> None:
         counters, size = self.counters, source.size_bytes

@@ -40,6 +40,12 @@ static void forget(Allocation *a, const Touch *newest, const Clock *clock) {
     a->touch_count = kept;
 }
 
+const char *order_pending(const Allocation *a) {
+    for (int i = 0; i < a->touch_count; i++)
+        if (!before(&a->touches[i], &host_clock)) return a->touches[i].who;
+    return NULL;
+}
+
 void order_check(Access access, int slot, const Clock *clock, const char *who) {
     Allocation *a = memory_at(access.at);
     if (!a) return;

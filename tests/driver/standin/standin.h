@@ -144,6 +144,7 @@ typedef struct {
 } Clock;
 extern Clock host_clock;
 void clock_join(Clock *into, const Clock *from);
+const char *order_pending(const Allocation *allocation); // what the host has not waited for
 void order_check(Access access, int slot, const Clock *clock, const char *who);
 
 // ---- operation.c: one piece of work, in a stream or in a graph ----

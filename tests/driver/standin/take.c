@@ -102,6 +102,9 @@ CUresult cuMemFreeHost(void *address) {
     ENTER(NEEDS_CONTEXT | UNSAFE_IN_CAPTURE | RELEASES);
     Allocation *a = starts_at((uintptr_t)address);
     if (!a || a->place != ON_HOST) return CUDA_ERROR_INVALID_VALUE;
+    if (order_pending(a))
+        report("pinned memory %d of %zu bytes was freed before the host had waited for '%s'", a->number,
+               a->bytes, order_pending(a));
     stream_run_all(context_current());
     const CUresult error = memory_give_back(a);
     if (error) return error;
