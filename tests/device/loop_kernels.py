@@ -17,9 +17,9 @@ Argument = Callable[[int, Any], Any]
 
 def emulate_all() -> None:
     """``keep``, ``advance`` and ``go_on``, as in `cnnrnn.runtime.device.loop_kernels`."""
-    inside.emulate("keep", _keep_touches, _keep)
-    inside.emulate("advance", _advance_touches, _advance)
-    inside.emulate("go_on", lambda argument: Touched([words(argument, 1, 2)], ()), _go_on)
+    inside.emulate("keep", _keep_touches, keep)
+    inside.emulate("advance", _advance_touches, advance)
+    inside.emulate("go_on", lambda argument: Touched([words(argument, 1, 2)], ()), go_on)
 
 
 def words(argument: Argument, number: int, count: int) -> Span:
@@ -39,7 +39,7 @@ def _keep_touches(argument: Argument) -> Touched:
     return Touched([words(argument, 1, count), words(argument, 3, 2)], [history])
 
 
-def _keep(argument: Argument) -> None:
+def keep(argument: Argument) -> None:
     count = argument(2, ctypes.c_int)
     steps, stopped = numbers(words(argument, 3, 2))
     if not stopped:
@@ -51,7 +51,7 @@ def _advance_touches(argument: Argument) -> Touched:
     return Touched([words(argument, 1, 1), words(argument, 2, 1)], [words(argument, 0, 2)])
 
 
-def _advance(argument: Argument) -> None:
+def advance(argument: Argument) -> None:
     progress = numbers(words(argument, 0, 2))
     if progress[1]:
         return
@@ -60,5 +60,5 @@ def _advance(argument: Argument) -> None:
     progress[1] = done or progress[0] >= argument(3, ctypes.c_int) or late
 
 
-def _go_on(argument: Argument) -> None:
+def go_on(argument: Argument) -> None:
     inside.set_condition(argument(0, ctypes.c_uint64), int(not numbers(words(argument, 1, 2))[1]))
