@@ -17,6 +17,9 @@
     │   └── CacheError                the folder of built engines
     ├── BackendError                  an inference engine that refused to load or to run
     │   ├── EngineError               a graph that TensorRT refused to build; names the node and the fix
+    │   ├── DeviceError               a GPU's driver that refused, or a wrong use of device memory or streams
+    │   │   ├── DeviceMemoryError     not enough memory; has the bytes wanted and free
+    │   │   └── NoDeviceError         exit code 3: no driver, no GPU, or none of this number
     │   └── NotFiniteError            a picture whose logits were NaN or infinite; names the step
     ├── ClosedError                   a model used after ``close()``
     └── MissingDependencyError (ImportError)    exit code 3: nothing to do it with; names what to install
@@ -104,6 +107,30 @@ class BackendError(CnnrnnError):
 
 class EngineError(BackendError):
     """TensorRT refused to build a graph; the message names the node, its types and module, and what to do."""
+
+
+class DeviceError(BackendError):
+    """A GPU's driver refused a call, or memory, a stream or a graph was used wrongly; says what was tried."""
+
+
+class DeviceMemoryError(DeviceError):
+    """There is not enough device or pinned memory.
+
+    Attributes:
+        wanted_bytes: what was asked for.
+        free_bytes: of the device, when it was refused.
+        what: it was for: the bucket and the tensor.
+    """
+
+    def __init__(self, message: str, *, wanted_bytes: int = 0, free_bytes: int = 0, what: str = "") -> None:
+        super().__init__(message)
+        self.wanted_bytes, self.free_bytes, self.what = wanted_bytes, free_bytes, what
+
+
+class NoDeviceError(DeviceError):
+    """No GPU can be used: no driver, no device, or none of this number."""
+
+    exit_code: ClassVar[int] = 3
 
 
 class NotFiniteError(BackendError):

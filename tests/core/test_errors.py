@@ -26,7 +26,8 @@ def test_exit_codes():
     requests = {name for name, kind in ALL.items() if kind.exit_code == 2}
     assert requests == {"RequestError", "OptionsError", "ConfigError", "ModelError", "UnknownBundleError"}
     assert all(issubclass(ALL[name], ValueError) for name in requests)
-    assert {name for name, kind in ALL.items() if kind.exit_code == 3} == {"MissingDependencyError"}
+    absent = {name for name, kind in ALL.items() if kind.exit_code == 3}
+    assert absent == {"MissingDependencyError", "NoDeviceError"}
 
 
 def test_a_parity_error_carries_its_report():

@@ -12,6 +12,8 @@ WHEEL_LIMIT_BYTES = 100_000_000
 EXTRAS = {
     "cpu",
     "gpu",
+    "cuda12",
+    "cuda13",
     "tensorrt",
     "tensorrt-rtx",
     "pycuda",

@@ -1,0 +1,89 @@
+"""Runs functions over the stand-in driver, each in a process of its own: started by `tests.driver.rig`.
+
+A driver is started once in a process and stays as the last function left it, and a function under test may
+end its process. So this process imports what is slow to import, touches no driver, and is forked for each
+request: a line of JSON on standard input, answered by one on standard output.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import importlib
+import json
+import os
+import resource
+import signal
+import sys
+import tempfile
+import traceback
+from pathlib import Path
+from typing import Any
+
+from tests.driver import inside
+
+_IMPORTED_AHEAD = ("numpy", "cuda.core", "cnnrnn", "pytest")
+
+
+def serve() -> None:
+    """Answer until standard input ends."""
+    for name in _IMPORTED_AHEAD:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
+    for line in sys.stdin:
+        sys.stdout.write(json.dumps(_answer(json.loads(line))) + "\n")
+        sys.stdout.flush()
+
+
+def _answer(request: dict[str, Any]) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        child = os.fork()
+        if child == 0:
+            _run(request, folder)
+        _, status = os.waitpid(child, 0)
+        files = {path.stem: path.read_text(errors="replace") for path in folder.iterdir()}
+    report = json.loads(files.pop("report", "{}"))
+    return report | files | {"returncode": os.waitstatus_to_exitcode(status)}
+
+
+def _run(request: dict[str, Any], folder: Path) -> None:
+    """In the child: it ends here, whatever happens, and never returns to the loop above."""
+    code = 1
+    try:
+        signal.alarm(request["timeout_s"])
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        for number in (1, 2):
+            os.dup2(os.open(folder / {1: "stdout", 2: "stderr"}[number], os.O_CREAT | os.O_WRONLY), number)
+        (folder / "report").write_text(json.dumps(_called(request)))
+        code = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _called(request: dict[str, Any]) -> dict[str, Any]:
+    module, _, name = request["function"].partition(":")
+    value, error = None, None
+    try:
+        value = getattr(importlib.import_module(module), name)(*request["arguments"])
+    except Exception as raised:
+        traceback.print_exc()
+        error = f"{type(raised).__name__}: {raised}"
+    gc.collect()  # what an exception's own frames kept is no leak
+    return {
+        "value": value,
+        "error": error,
+        "calls": inside.lines(inside.Lines.CALLS),
+        "runs": inside.lines(inside.Lines.RUNS),
+        "reports": inside.lines(inside.Lines.REPORTS),
+        "counts": inside.counts(),
+        "alive": inside.alive(),
+    }
+
+
+if __name__ == "__main__":
+    serve()
