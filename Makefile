@@ -13,6 +13,9 @@ PIP := $(PY) -m pip --disable-pip-version-check
 INSTALL := $(PIP) install --quiet -c constraints.txt
 EXTRA = $$($(MAKE) --no-print-directory -s opencv-extra)
 
+# The tests that compile engines of every kind of captioner, or export all of these.
+COMPILING := tests/engine tests/export/test_grid.py
+
 # TensorRT's bindings of several versions, to check the builder against: each in a folder of its own.
 BINDINGS := tests/engine/rigs/bindings.txt
 PINNED = $$(sed -n 's/^\(tensorrt[a-z0-9-]*==.*\)$$/\1/p' $(BINDINGS))
@@ -38,8 +41,14 @@ help:
 demo: $(VENV)/.installed-demo
 	@$(VENV)/bin/cnnrnn demo --output demo.html
 
+# In two halves, side by side: the one that compiles engines takes as long as all others.
 test: $(VENV)/.installed-test engine-bindings
-	$(PY) -m pytest
+	@said="$$(mktemp)"; code=0; \
+	$(PY) -m pytest $(COMPILING) >"$$said" 2>&1 & half=$$!; \
+	$(PY) -m pytest $(addprefix --ignore=,$(COMPILING)) || code=$$?; \
+	echo 'and the tests that compile engines:'; \
+	wait "$$half" || code=$$?; \
+	cat "$$said"; rm -f "$$said"; exit "$$code"
 
 test-oracles: $(VENV)/.installed-test
 	$(PY) -m pytest -m "not gpu and not network" tests/search
