@@ -41,10 +41,12 @@ help:
 demo: $(VENV)/.installed-demo
 	@$(VENV)/bin/cnnrnn demo --output demo.html
 
-# In two halves, side by side: the one that compiles engines takes as long as all others.
+# In two halves, side by side: the one that compiles engines takes as long as all others. Without job control (-m) the
+# shell would let what it starts behind ignore Ctrl-C, which some tests send.
 test: $(VENV)/.installed-test engine-bindings
-	@said="$$(mktemp)"; code=0; \
+	@set -m; said="$$(mktemp)"; code=0; \
 	$(PY) -m pytest $(COMPILING) >"$$said" 2>&1 & half=$$!; \
+	trap 'kill -INT -- "-$$half" 2>/dev/null; exit 130' INT; \
 	$(PY) -m pytest $(addprefix --ignore=,$(COMPILING)) || code=$$?; \
 	echo 'and the tests that compile engines:'; \
 	wait "$$half" || code=$$?; \
