@@ -21,7 +21,7 @@ def add_precisions(
     target: str | os.PathLike[str],
     options: LoweringOptions,
     *,
-    pictures: Path | None = None,
+    pictures: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
 ) -> dict[str, PrecisionReport]:
     """Lower a bundle's fp32 graphs and, if each precision passes its gate, write the bundle with them.
@@ -53,7 +53,8 @@ def add_precisions(
             f"bundle {manifest.name!r} has {', '.join(manifest.precisions)} and no {FULL}, which the others "
             "are lowered from; export its checkpoint"
         )
-    given = read_gate_pictures(pictures, manifest.image, options)
+    folder = None if pictures is None else Path(pictures)
+    given = read_gate_pictures(folder, manifest.image, options)
     draft, reports = prove_precisions(Draft.of(opened), options, opened.tokenizer(), given, progress)
     told = {name: report.to_dict() for name, report in reports.items()}
     before = manifest.parity.get("precisions")
