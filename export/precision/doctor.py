@@ -74,7 +74,7 @@ class Doctor:
         return self._ranges
 
     def cure(self, judgements: Iterable[Judgement], held: Pins = frozenset()) -> Pins:
-        """The pins that make the precision pass, of which none can be spared.
+        """The pins that make the precision pass, of which none can be spared unless the trials end.
 
         Args:
             judgements: of the precision with the pins ``held``, which did not pass.
@@ -89,7 +89,9 @@ class Doctor:
 
     def diagnosis(self, pins: Pins) -> Diagnosis:
         """What was found, what is pinned, and what that costs."""
-        return Diagnosis(tuple(self.findings), named(pins), self._cost(pins) if pins else None, self.trials)
+        cost = self._cost(pins) if pins else None
+        fewest = self.trials < MOST_TRIALS
+        return Diagnosis(tuple(self.findings), named(pins), cost, self.trials, fewest)
 
     def _pins_of(self, flow: Flow, finding: Finding) -> Pins:
         if finding.kind in ("cancellation", "coarse"):

@@ -103,12 +103,14 @@ class Diagnosis:
             be.
         cost: of the pins.
         trials: how many sets of pins were tried.
+        fewest: whether none of the pins can be spared; False where the trials ended before that was known.
     """
 
     findings: tuple[Finding, ...]
     pinned: dict[str, tuple[str, ...]]
     cost: Cost | None
     trials: int
+    fewest: bool = True
 
     def lines(self) -> list[str]:
         """What to tell a person, a sentence a line."""
@@ -120,6 +122,8 @@ class Diagnosis:
             told.append("doctor: every tensor is within range, and none loses more than rounding does")
         if self.cost is not None:
             told.append(f"doctor: the cure costs {self.cost}; found in {self.trials} trials")
+            if not self.fewest:
+                told.append("doctor: the trials ended before it was known whether fewer nodes would do")
         return told
 
 

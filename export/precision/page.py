@@ -154,10 +154,13 @@ def _pins(diagnosis: Diagnosis) -> str:
         for graph, names in diagnosis.pinned.items()
         for name in names
     ]
-    words = (
-        f"<p>What it costs: {_text(str(diagnosis.cost))}. {diagnosis.trials} sets of pins were tried; with "
-        "any one of these left out, captions are lost again.</p>"
+    spared = (
+        "with any one of these left out, captions are lost again"
+        if diagnosis.fewest
+        else "whether fewer would do is not known"
     )
+    tried = f"{diagnosis.trials} sets of pins were tried; {spared}"
+    words = f"<p>What it costs: {_text(str(diagnosis.cost))}. {tried}.</p>"
     return _section("Kept in float32", _table(("node, memory or state", "graph"), rows) + words)
 
 

@@ -116,7 +116,7 @@ def lowered(pictures: Path, tmp_path: Path) -> Lowered:
     def lower(bundle: Path, precision: str = "fp16", **options: Any) -> Any:
         lowering = LoweringOptions((precision,), least_pictures=PICTURES, **options)
         target = tmp_path / "lowered"
-        return add_precisions(bundle, target, lowering, pictures=pictures)[precision], target
+        return add_precisions(bundle, target, lowering, pictures=str(pictures))[precision], target
 
     return lower
 
@@ -218,6 +218,18 @@ def test_rounding_alone(
     assert "fault/Sub" in report.pinned["encoder"]
     assert len(report.pinned["encoder"]) <= 3
     assert "every tensor is within range" in str(report)
+
+
+def test_trials_end(planted: Any, lowered: Lowered, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is pinned then passes; that it is the fewest is not said."""
+    monkeypatch.setattr("cnnrnn.export.precision.doctor.MOST_TRIALS", 2)
+    page = tmp_path / "doctor.html"
+    report, _ = lowered(planted(Overflow), doctor_report=page)
+    assert report.passed
+    assert {"fault.wide/Add", "fault.wide/MatMul"} <= set(report.pinned["encoder"])
+    assert not report.diagnosis.fewest
+    assert "the trials ended before it was known" in str(report)
+    assert "whether fewer would do is not known" in page.read_text()
 
 
 def test_without_a_fault_nothing_is_pinned(planted: Any, lowered: Lowered, tmp_path: Path) -> None:

@@ -162,4 +162,5 @@ def test_what_is_left_may_come(manifest: Manifest) -> None:
         {"no_repeat_ngram_size": 1, "min_length": 7},
         {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "min_p": 0.0},  # no effect, and none asked for
     ):
-        options_for(manifest, **options)  # type: ignore[arg-type]
+        found = options_for(manifest, **options)  # type: ignore[arg-type]
+        assert found.beams == manifest.search.beams

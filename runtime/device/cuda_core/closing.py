@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from abc import ABC, abstractmethod
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -14,15 +15,15 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
-class Closing:
+class Closing(ABC):
     """See `cnnrnn.runtime.device.protocol.Closes`.
 
     Where an exception ends a ``with`` block, what closing raises on top of it is only logged.
     """
 
+    @abstractmethod
     def close(self) -> None:
         """Give back what is held; once, however often it is called."""
-        raise NotImplementedError
 
     def __enter__(self) -> Self:
         return self
