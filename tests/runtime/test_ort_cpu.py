@@ -26,6 +26,11 @@ def load_changed(tmp_path, **changed):
     return load(tmp_path / "changed", threads=1)
 
 
+def with_step(folder, step: bytes):
+    files = {**tiny_bundle.files(), tiny_bundle.STEP.file: step}
+    return write_bundle(folder, tiny_bundle.manifest(), files).folder
+
+
 def with_tensor(graph: GraphSpec, role: str, tensor: TensorSpec) -> GraphSpec:
     kept = tuple(tensor if old.name == tensor.name else old for old in getattr(graph, role))
     return replace(graph, **{role: kept})
@@ -86,11 +91,15 @@ def test_a_select_graph_of_another_version(tmp_path):
         model(np.zeros((4, 4, 3), np.uint8))
 
 
+def test_a_graph_that_is_none(tmp_path):
+    with pytest.raises(BundleError, match=r"fp32/step\.onnx is not a readable ONNX graph"):
+        load(with_step(tmp_path / "bad", b"no graph"), threads=1)
+
+
 def test_a_graph_that_onnx_runtime_cannot_load(tmp_path):
-    files = {**tiny_bundle.files(), tiny_bundle.STEP.file: b"no graph"}
-    write_bundle(tmp_path / "bad", tiny_bundle.manifest(), files)
+    of_no_operator = tiny_bundle.files()[tiny_bundle.STEP.file].replace(b"Gather", b"Gethar")
     with pytest.raises(BackendError, match=r"cannot load fp32/step\.onnx"):
-        load(tmp_path / "bad", threads=1)
+        load(with_step(tmp_path / "bad", of_no_operator), threads=1)
 
 
 def test_a_graph_that_fails_while_running():
