@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from itertools import takewhile
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from cnnrnn.core.errors import RequestError
 from cnnrnn.core.tokenizer import Tokenizer
-from cnnrnn.runtime.loop import History, Search, Steps
+from cnnrnn.runtime.loop import History, Searching, Steps
 from cnnrnn.runtime.result import Result
 from cnnrnn.runtime.select import DEAD
 
@@ -67,7 +67,7 @@ class Stream(Iterator[Settled]):
         answer: the result of what the search has left behind.
     """
 
-    def __init__(self, search: Search, tokenizer: Tokenizer, answer: Callable[[History], Result]) -> None:
+    def __init__(self, search: Searching, tokenizer: Tokenizer, answer: Callable[[History], Result]) -> None:
         self._search, self._tokenizer, self._answer = search, tokenizer, answer
         self._result: Result | None = None
         self._text = ""
@@ -88,17 +88,26 @@ class Stream(Iterator[Settled]):
     def __next__(self) -> Settled:
         return next(self._pieces)
 
-    def _steps(self) -> Iterator[Settled]:
+    def close(self) -> None:
+        """End the search before its last piece; nothing more comes. To let go of a stream does that too."""
+        self._pieces.close()
+        self._search.close()
+
+    def _steps(self) -> Generator[Settled, None, None]:
         settling = Settling()
         going = True
-        while going:
-            going = self._search.advance()
-            settled = settling.after(self._search.latest()) if going else self._tokens
-            if len(settled) > len(self._tokens):
-                yield self._piece(
-                    settled, self._tokenizer.decode(settled).rstrip("\N{REPLACEMENT CHARACTER}")
-                )
-        self._result = self._answer(self._search.history())
+        try:
+            while going:
+                going = self._search.advance()
+                settled = settling.after(self._search.latest()) if going else self._tokens
+                if len(settled) > len(self._tokens):
+                    yield self._piece(
+                        settled, self._tokenizer.decode(settled).rstrip("\N{REPLACEMENT CHARACTER}")
+                    )
+            history = self._search.history()
+        finally:  # also where nobody asks for the next piece
+            self._search.close()
+        self._result = self._answer(history)
         if self._result.tokens != self._tokens or self._result.text != self._text:
             yield self._piece(self._result.tokens, self._result.text)
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from cnnrnn.core.errors import BackendError, DeviceError
+from cnnrnn.core.errors import BackendError, CnnrnnError
 from cnnrnn.core.search import SearchOptions
 from cnnrnn.runtime.device import open_device
 from cnnrnn.runtime.device.loop import WAYS, choose
-from tests.device.searches import Question, Search, differences, looping
+from tests.device.searches import Question, Searched, differences, looping
 from tests.driver import inside
 from tests.driver.rig import Rig
 
@@ -21,6 +21,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "one step": {"beams": 2, "max_length": 1},
     "groups": {"beams": 4, "num_beam_groups": 2, "diversity_penalty": 0.5},
     "no repeats": {"beams": 3, "no_repeat_ngram_size": 2, "repetition_penalty": 1.3},
+    "covering": {"beams": 3, "coverage_penalty": 0.4},
     "drawn": {"beams": 2, "do_sample": True, "seed": 7, "temperature": 1.2},
 }
 
@@ -28,50 +29,55 @@ OPTIONS: dict[str, dict[str, Any]] = {
 def searches(way: str, pictures: int, options: dict[str, Any]) -> list[Any]:
     """The same search twice in the same buffers; what differs, and the counters of the second."""
     chosen: dict[str, Any] = {"max_length": 12} | options
-    search = Search(Question(pictures, SearchOptions(**chosen)))
-    wanted = search.on_the_cpu()
-    with looping(search, way) as (_, stream, loop, arrays):
-        first = loop.run(arrays)
-        before = stream.counters.snapshot()
+    searched = Searched(Question(pictures, SearchOptions(**chosen)))
+    wanted = searched.on_the_cpu()
+    with looping(searched.graphs, way) as backend:
+        first = searched.on(backend)
         inside.reset()
-        second = loop.run(arrays)
-        counted = stream.counters.since(before).to_dict()
-        return [differences(first, wanted) + differences(second, wanted), counted, inside.counts(), loop.way]
+        second = searched.on(backend)
+        driver = inside.counts()
+        assert second.device is not None
+        different = differences(first, wanted) + differences(second, wanted)
+        trace = second.device
+        return [different, trace.loop, trace.crossed, trace.counters.to_dict(), driver]
 
 
 @pytest.mark.parametrize("name", OPTIONS)
 @pytest.mark.parametrize("way", WAYS)
 def test_it_searches_as_the_cpu_does(way: str, name: str, rig: Rig) -> None:
     outcome = rig.run(searches, way, 2, OPTIONS[name])
-    different, counted, driver, used = outcome.value
+    different, used, crossed, counted, driver = outcome.value
     assert different == []
     assert used == way
+    assert crossed == {"host_to_device_bytes": 0, "device_to_host_bytes": 0, "synchronizes": 0}
     assert counted["synchronizes"] == driver["synchronizes"] == 1
     assert driver["pageable"] == 0
     assert counted["host_to_device_bytes"] == driver["host_to_device_bytes"]
-    if way == "while":  # the inputs, the history and how many steps it has; nothing between the steps
-        assert (driver["host_to_device"], driver["device_to_host"], driver["device_to_device"]) == (3, 2, 0)
-        assert driver["graph_launches"] == 1
+    # The picture, three groups of tensors and the limit of steps; the history.
+    assert (driver["host_to_device"], driver["device_to_host"], driver["device_to_device"]) == (5, 1, 0)
+    if way == "while":  # the encoder, and the loop
+        assert driver["graph_launches"] == 2
 
 
-@pytest.mark.parametrize("pictures", [1, 8])
+@pytest.mark.parametrize("pictures", [1, 3, 8])
 def test_batches(pictures: int, rig: Rig) -> None:
+    """Of three a bucket of four is filled."""
     assert rig.run(searches, "while", pictures, {"beams": 5}).value[0] == []
 
 
 def stopped(way: str, deadline_ms: float) -> list[Any]:
     """A search with a deadline, and one without after it."""
-    search = Search(Question(1, SearchOptions(max_length=12, beams=3)))
-    wanted = search.on_the_cpu()
-    with looping(search, way) as (_, _, loop, arrays):
-        late = loop.run(arrays, deadline_ms)
-        return [late.steps, len(wanted.tokens), differences(loop.run(arrays), wanted)]
+    searched = Searched(Question(1, SearchOptions(max_length=12, beams=3)))
+    wanted = searched.on_the_cpu()
+    with looping(searched.graphs, way) as backend:
+        late = searched.on(backend, deadline_ms)
+        return [len(late.tokens), len(wanted.tokens), differences(searched.on(backend), wanted)]
 
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_deadline(way: str, rig: Rig) -> None:
     """The step that runs when it passes is the last; the stand-in runs nothing before the host asks."""
-    steps, all_steps, different = rig.run(stopped, way, 0.0).value
+    steps, all_steps, different = rig.run(stopped, way, 0.001).value
     assert steps == 1 < all_steps
     assert different == []
     steps, all_steps, different = rig.run(stopped, way, 60_000.0).value
@@ -79,11 +85,11 @@ def test_a_deadline(way: str, rig: Rig) -> None:
     assert different == []
 
 
-def way_of(way: str) -> str:
+def way_of(way: str, captures: bool) -> str:
     with open_device() as device:
         try:
-            return choose(device, way)
-        except DeviceError as error:
+            return choose(device, way, captures=captures)
+        except CnnrnnError as error:
             return str(error)
 
 
@@ -97,39 +103,42 @@ def way_of(way: str) -> str:
         (
             "12020",
             "while",
-            "loop='while' cannot be had on stand-in 0 with a driver of CUDA 12.2; it has launch",
+            "loop='while' cannot be had on stand-in 0 with a driver of CUDA 12.2; there is launch",
         ),
-        (
-            "13000",
-            "best",
-            "loop='best' cannot be had on stand-in 0 with a driver of CUDA 13.0; it has while",
-        ),
+        ("13000", "best", "loop='best' is unknown; give 'auto', 'while', 'replay', 'launch'"),
     ],
 )
 def test_the_way_is_what_the_driver_can(driver: str, way: str, used: str, rig: Rig) -> None:
-    assert rig.run(way_of, way, STANDIN_DRIVER_VERSION=driver).value.startswith(used)
+    assert rig.run(way_of, way, True, STANDIN_DRIVER_VERSION=driver).value.startswith(used)
+
+
+def test_the_way_is_what_the_engines_can(rig: Rig) -> None:
+    assert rig.run(way_of, "auto", False).value == "launch"
+    said = rig.run(way_of, "replay", False).value
+    assert said.startswith("loop='replay' cannot be had with these engines; there is launch")
 
 
 def with_a_failure(way: str, number: int) -> list[Any]:
     """A search whose call of this number fails, and one after it; the calls of the first."""
-    search = Search(Question(1, SearchOptions(max_length=2, beams=2)))
-    wanted = search.on_the_cpu()
-    with looping(search, way) as (_, _, loop, arrays):
+    searched = Searched(Question(1, SearchOptions(max_length=2, beams=2)))
+    wanted = searched.on_the_cpu()
+    with looping(searched.graphs, way) as backend:
+        searched.on(backend)
         inside.reset()
         inside.fail_call(number, inside.OUT_OF_MEMORY)
         try:
-            said: Any = differences(loop.run(arrays), wanted)
+            said: Any = differences(searched.on(backend), wanted)
         except BackendError as error:
             said = str(error)
         calls = inside.lines(inside.Lines.CALLS)
         inside.fail_call(0)
-        return [said, differences(loop.run(arrays), wanted), calls]
+        return [said, differences(searched.on(backend), wanted), calls]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS)
 def test_every_call_of_a_search_fails_once(way: str, rig: Rig) -> None:
-    """One exception, and the loop searches on."""
+    """One exception, and the next search is a good one."""
     calls = rig.run(with_a_failure, way, 0).value[2]
     assert len(calls) >= 8
     for number in range(1, len(calls) + 1):

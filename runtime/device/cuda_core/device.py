@@ -65,7 +65,10 @@ class CudaCoreDevice(Closing):
     def current(self) -> Iterator[None]:
         if self._raw is None:
             raise ClosedError("the device was closed")
-        self._call("making the GPU's context current", self._driver.cuCtxPushCurrent, self._context)
+        # Also where the context is lost: what was made in it is still to be given back.
+        self._call(
+            "making the GPU's context current", self._driver.cuCtxPushCurrent, self._context, releases=True
+        )
         try:
             yield
         finally:
