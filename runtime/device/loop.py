@@ -130,9 +130,8 @@ class DeviceLoop:
         Args:
             steps: at most.
             late_at: on `time.perf_counter`; the step that is running then is the last.
-            streams: tell the host of each step, for `LoopMemory.streamed`.
+            streams: tell the host of each step, for `LoopMemory.streamed`; made `ready` for.
         """
-        self.ready(streams)
         self._late_at, self._streams, self._steps, self._pairs = late_at, streams, steps, 0
         if self.way == "while":
             self._tell_if_late()

@@ -142,6 +142,7 @@ class Session:
             streams: let `streamed` have each step that `count` has.
         """
         memory, stream = self._memory, self._stream
+        self._loop.ready(streams)
         self._before = stream.counters.snapshot()
         stream.record(self._marks[0])
         images = memory.picture.array(np.uint8, (len(pictures), *pictures[0].shape))

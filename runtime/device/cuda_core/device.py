@@ -47,6 +47,7 @@ class CudaCoreDevice(Closing):
         self._compiled: dict[str, Any] = {}
         self._kernels: dict[tuple[str, str], CoreKernel] = {}
         self._lock = threading.Lock()
+        self._ordinal, self._started = ordinal, threading.local()
         self._raw: Any = self._found(ordinal)
         before = self._call("asking for the current context", self._driver.cuCtxGetCurrent)
         try:
@@ -70,9 +71,18 @@ class CudaCoreDevice(Closing):
             "making the GPU's context current", self._driver.cuCtxPushCurrent, self._context, releases=True
         )
         try:
+            self._start_thread()
             yield
         finally:
             self._driver.cuCtxPopCurrent()
+
+    def _start_thread(self) -> None:
+        """Every thread has devices of ``cuda.core`` of its own, each to be made current once."""
+        if getattr(self._started, "done", False) or self._failures.lost:
+            return
+        with self._failures.told("starting the GPU in a thread"):
+            self._core.Device(self._ordinal).set_current()
+        self._started.done = True
 
     def free_bytes(self) -> int:
         free, _ = self._call("asking for free device memory", self._driver.cuMemGetInfo)
