@@ -125,6 +125,10 @@ class Searching(Protocol):
         """Give back what the search holds."""
         ...
 
+    def abandon(self) -> None:
+        """Nobody has the search any more. Called by whatever runs just then: it may be given back later."""
+        ...
+
 
 @runtime_checkable
 class Searches(Protocol):
@@ -288,6 +292,9 @@ class Search:
 
     def close(self) -> None:
         """Nothing is held that somebody else waits for."""
+
+    def abandon(self) -> None:
+        """As `close`."""
 
     def _steps(self, trail: list[tuple[Selected, Tensor | None]]) -> dict[str, Any]:
         """The fields of `Steps`."""

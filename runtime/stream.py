@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from itertools import takewhile
@@ -61,6 +62,8 @@ def _alike(column: Tokens) -> bool:
 class Stream(Iterator[Settled]):
     """The pieces of one picture's answer, in order; `cnnrnn.runtime.model.Model.stream` makes it.
 
+    Whoever does not want the last piece closes it, or lets go of it.
+
     Args:
         search: of one image, before its first step.
         tokenizer: turns tokens into text.
@@ -68,11 +71,9 @@ class Stream(Iterator[Settled]):
     """
 
     def __init__(self, search: Searching, tokenizer: Tokenizer, answer: Callable[[History], Result]) -> None:
-        self._search, self._tokenizer, self._answer = search, tokenizer, answer
-        self._result: Result | None = None
-        self._text = ""
-        self._tokens: Tokens = ()
-        self._pieces = self._steps()
+        self._search, self._answering = search, _Answering(search, tokenizer, answer)
+        self._pieces = self._answering.pieces()
+        weakref.finalize(self, search.abandon).atexit = False
 
     @property
     def result(self) -> Result:
@@ -81,35 +82,41 @@ class Stream(Iterator[Settled]):
         Raises:
             RequestError: pieces are left.
         """
-        if self._result is None:
+        if self._answering.result is None:
             raise RequestError("the answer is not complete; iterate to the last piece first")
-        return self._result
+        return self._answering.result
 
     def __next__(self) -> Settled:
         return next(self._pieces)
 
     def close(self) -> None:
-        """End the search before its last piece; nothing more comes. To let go of a stream does that too."""
-        self._pieces.close()
+        """End the search before its last piece; nothing more comes."""
         self._search.close()
+        self._pieces.close()
 
-    def _steps(self) -> Generator[Settled, None, None]:
+
+class _Answering:
+    """What a stream has said so far. It knows nothing of the stream, which goes when nobody has it."""
+
+    def __init__(self, search: Searching, tokenizer: Tokenizer, answer: Callable[[History], Result]) -> None:
+        self._search, self._tokenizer, self._answer = search, tokenizer, answer
+        self.result: Result | None = None
+        self._text = ""
+        self._tokens: Tokens = ()
+
+    def pieces(self) -> Generator[Settled, None, None]:
         settling = Settling()
         going = True
-        try:
-            while going:
-                going = self._search.advance()
-                settled = settling.after(self._search.latest()) if going else self._tokens
-                if len(settled) > len(self._tokens):
-                    yield self._piece(
-                        settled, self._tokenizer.decode(settled).rstrip("\N{REPLACEMENT CHARACTER}")
-                    )
-            history = self._search.history()
-        finally:  # also where nobody asks for the next piece
-            self._search.close()
-        self._result = self._answer(history)
-        if self._result.tokens != self._tokens or self._result.text != self._text:
-            yield self._piece(self._result.tokens, self._result.text)
+        while going:
+            going = self._search.advance()
+            settled = settling.after(self._search.latest()) if going else self._tokens
+            if len(settled) > len(self._tokens):
+                yield self._piece(
+                    settled, self._tokenizer.decode(settled).rstrip("\N{REPLACEMENT CHARACTER}")
+                )
+        self.result = self._answer(self._search.history())
+        if self.result.tokens != self._tokens or self.result.text != self._text:
+            yield self._piece(self.result.tokens, self.result.text)
 
     def _piece(self, tokens: Tokens, text: str) -> Settled:
         """The piece up to here; the text waits where more tokens would change its end."""

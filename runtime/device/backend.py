@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -40,6 +41,7 @@ from cnnrnn.runtime.select import SelectKind
 # A session has room for so many steps at least, so that most searches can use the same.
 _LEAST_STEPS = 32
 _BATCHES = (1, 2, 4, 8, 16)
+_TURN_S = 0.05
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,7 @@ class DeviceBackend:
         # Where all is queued on one stream, searches take turns.
         self._turn: threading.Lock | None = threading.Lock() if source.stream is not None else None
         self._open, self._closed = 0, False
+        self._abandoned: deque[DeviceSearch] = deque()
 
     @property
     def overlaps(self) -> bool:
@@ -147,8 +150,9 @@ class DeviceBackend:
         images = dict(bucket.letters)["B"]
         filled = [*pictures, *[pictures[-1]] * (images - len(pictures))]
         give_back = partial(self._give_back, bucket)
-        if self._turn is not None:
-            self._turn.acquire()
+        self._close_abandoned()
+        while self._turn is not None and not self._turn.acquire(timeout=_TURN_S):
+            self._close_abandoned()  # it may be one of these that has the turn
         try:
             with self._device.current():
                 session = self._sessions.take(bucket, partial(self._session, bucket))
@@ -163,7 +167,15 @@ class DeviceBackend:
             if self._turn is not None:
                 self._turn.release()
             raise
-        return DeviceSearch(session, len(pictures), options, clock, give_back, self._device.current)
+        return DeviceSearch(
+            session,
+            len(pictures),
+            options,
+            clock,
+            give_back,
+            self._device.current,
+            self._leave,
+        )
 
     def close(self) -> None:
         """Give everything back that is not in use; searches that are running end well."""
@@ -171,9 +183,20 @@ class DeviceBackend:
             if self._closed:
                 return
             self._closed = True
+        self._close_abandoned()
         with self._device.current():
             self._sessions.close()
         self._close_when_idle()
+
+    def _leave(self, search: DeviceSearch) -> None:
+        self._abandoned.append(search)
+        if self._closed:  # nobody comes by any more
+            self._close_abandoned()
+
+    def _close_abandoned(self) -> None:
+        while self._abandoned:
+            with suppress(IndexError):  # another thread had the same thought
+                self._abandoned.popleft().close()
 
     def _give_back(self, bucket: _Bucket, session: Session, usable: bool) -> None:
         with self._device.current():

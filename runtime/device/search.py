@@ -27,6 +27,8 @@ class DeviceSearch:
         images: how many of its pictures are asked for; the rest fill up the bucket.
         give_back: takes the session: with True where it can search again, with False where it cannot.
         current: the device's context for the thread.
+        left: gets the search if nobody has it any more, to be closed where that may be done: not in the
+            middle of a capture, as the garbage collector would.
     """
 
     def __init__(
@@ -37,10 +39,11 @@ class DeviceSearch:
         clock: Clock,
         give_back: Callable[[Session, bool], None],
         current: Callable[[], contextlib.AbstractContextManager[None]],
+        left: Callable[[DeviceSearch], None],
     ) -> None:
         self._session: Session | None = session
         self._images, self._options, self._clock = images, options, clock
-        self._give_back, self._current = give_back, current
+        self._give_back, self._current, self._left = give_back, current, left
         self._seen = 0
 
     def advance(self) -> bool:
@@ -86,6 +89,11 @@ class DeviceSearch:
             session.finish()
             ended = True
         self._give_back(session, ended)
+
+    def abandon(self) -> None:
+        """See `cnnrnn.runtime.loop.Searching.abandon`."""
+        if self._session is not None:
+            self._left(self)
 
     def _open(self) -> Session:
         assert self._session is not None, "the search is over"

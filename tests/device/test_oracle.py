@@ -1,5 +1,7 @@
-"""The cases that the search is compared with others' in (`tests.search`), in all three ways of looping: all that
-the search leaves behind is what it leaves when it is run step by step on the CPU."""
+"""The cases that the search is compared with others' in (`tests.search`), in all three ways of looping.
+
+All that the search leaves behind is what it leaves when it is run step by step on the CPU.
+"""
 
 from __future__ import annotations
 
