@@ -8,12 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cnnrnn.core.errors import CnnrnnError, DeviceError
+from cnnrnn.core.errors import BackendError, CnnrnnError, DeviceError
+from cnnrnn.core.search import SearchOptions
 from cnnrnn.runtime.device import Capture, Condition, open_device
 from tests.device.kernels import add_kernel, below_kernel
+from tests.device.oracle import cpu_history, device_history, on_a_device
+from tests.device.searches import ROUNDING, differences
 from tests.driver import inside
 from tests.driver.calls import ok, start
 from tests.driver.rig import Outcome, Rig
+from tests.search.hashed_model import END, hashed_model
 
 LIMIT = 3
 
@@ -101,6 +105,53 @@ def test_every_call_fails_once(rig: Rig) -> None:
         "cuLaunchKernelEx",
     } <= raised
     assert {"cuGraphInstantiateWithParams", "cuGraphLaunch", "cuStreamSynchronize", "cuEventRecord"} <= raised
+
+
+MODELS = [hashed_model(1, 17), hashed_model(2, 17)]
+SHORT = SearchOptions(beams=2, max_length=2)
+
+
+def found(backend: Any) -> list[str]:
+    """What of a search on a device is not as on the CPU."""
+    wanted = cpu_history(MODELS, 17, (END,), SHORT)
+    return differences(device_history(backend, len(MODELS), (END,), SHORT), wanted, ROUNDING)
+
+
+def search_with_a_failure(way: str, number: int, first: bool) -> list[Any]:
+    """A search whose call of this number fails, the first in its buffers or not, and one after it; what came
+    of both, and the calls of the one."""
+    with on_a_device(MODELS, 17, (END,), way) as backend:
+        if not first:
+            found(backend)
+        inside.reset()
+        inside.fail_call(number, inside.OUT_OF_MEMORY)
+        try:
+            said: Any = found(backend)
+        except BackendError as error:
+            said = f"{type(error).__name__}: {error}"
+        calls = inside.lines(inside.Lines.CALLS)
+        inside.fail_call(0)
+        return [said, found(backend), calls]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("way", "first"),
+    [("while", True), ("replay", True), ("while", False), ("replay", False), ("launch", False)],
+)
+def test_every_call_of_a_search_fails_once(way: str, first: bool, rig: Rig) -> None:
+    """One exception, nothing lost, and the next search is a good one."""
+    calls = rig.run(search_with_a_failure, way, 0, first).value[2]
+    assert len(calls) > (100 if first else 10)
+    for number, call in enumerate(calls, 1):
+        outcome = rig.try_out(search_with_a_failure, way, number, first)
+        where = f"call {number}, {call}: {outcome}"
+        assert outcome.error is None, where
+        said, second, _ = outcome.value
+        assert said == [] or "OUT_OF_MEMORY" in said or "out of memory" in said, where
+        assert second == [], where
+        assert outcome.reports == [], where
+        assert outcome.leaks in ({}, LOST_BY_CUDA_CORE.get(call)), where
 
 
 def nothing_there(ordinal: Any) -> str:

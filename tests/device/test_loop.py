@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cnnrnn.core.errors import BackendError, CnnrnnError
+from cnnrnn.core.errors import CnnrnnError
 from cnnrnn.core.search import SearchOptions
 from cnnrnn.runtime.device import open_device
 from cnnrnn.runtime.device.loop import WAYS, choose
@@ -116,36 +116,3 @@ def test_the_way_is_what_the_engines_can(rig: Rig) -> None:
     assert rig.run(way_of, "auto", False).value == "launch"
     said = rig.run(way_of, "replay", False).value
     assert said.startswith("loop='replay' cannot be had with these engines; there is launch")
-
-
-def with_a_failure(way: str, number: int) -> list[Any]:
-    """A search whose call of this number fails, and one after it; the calls of the first."""
-    searched = Searched(Question(1, SearchOptions(max_length=2, beams=2)))
-    wanted = searched.on_the_cpu()
-    with looping(searched.graphs, way) as backend:
-        searched.on(backend)
-        inside.reset()
-        inside.fail_call(number, inside.OUT_OF_MEMORY)
-        try:
-            said: Any = differences(searched.on(backend), wanted)
-        except BackendError as error:
-            said = str(error)
-        calls = inside.lines(inside.Lines.CALLS)
-        inside.fail_call(0)
-        return [said, differences(searched.on(backend), wanted), calls]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("way", WAYS)
-def test_every_call_of_a_search_fails_once(way: str, rig: Rig) -> None:
-    """One exception, and the next search is a good one."""
-    calls = rig.run(with_a_failure, way, 0).value[2]
-    assert len(calls) >= 8
-    for number in range(1, len(calls) + 1):
-        outcome = rig.try_out(with_a_failure, way, number)
-        assert outcome.error is None, outcome.stderr
-        said, different, calls = outcome.value
-        assert said == [] or "CUDA_ERROR_OUT_OF_MEMORY" in said, (calls[number - 1], said)
-        assert different == [], calls[number - 1]
-        assert outcome.reports == []
-        assert outcome.leaks == {}
