@@ -1,0 +1,99 @@
+"""The checks of a run, in order: what everything else needs first, speed last."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.gpu_check.notes import Setting
+from benchmarks.gpu_check.outcome import Check
+from benchmarks.gpu_check.place import BACKENDS, BUNDLE, missing, missing_for
+from cnnrnn.core.bundle import Bundle
+from cnnrnn.runtime.device.loop import WAYS
+
+_HERE = "benchmarks.gpu_check"
+
+# Over the stand-in driver all doubles compute the same.
+_TRIED = (("tensorrt-rtx", "fp32"), ("tensorrt-rtx", "fp16"), ("ort-cuda", "fp32"))
+_ALIKE = "the doubles compute as those of the other checks 'parity' do, over the stand-in driver"
+
+DEVICES = Check(
+    "devices",
+    "devices",
+    f"{_HERE}.devices:devices",
+    limit_s=30,
+    proves="There is a GPU, and its driver answers.",
+)
+
+
+def plan(setting: Setting, only: Sequence[str] = ()) -> list[Check]:
+    """All checks but `DEVICES`.
+
+    Args:
+        only: names or groups; all by default.
+    """
+    checks = [*_correct(setting), *_robust(setting), *_fast(setting)]
+    return [check for check in checks if not only or check.name in only or check.group in only]
+
+
+def _check(group: str, name: str, function: str, limit_s: float, proves: str, **more: Any) -> Check:
+    reasons = {key: more.pop(key, "") for key in ("missing", "skipped")}
+    full = f"{group} {name}" if name else group
+    return Check(full, group, f"{_HERE}.{function}", more, limit_s, proves, **reasons)
+
+
+def _lacks(setting: Setting, backend: str) -> str:
+    """Over the stand-in driver every backend has a double."""
+    return "" if setting.stand_in else missing_for(backend)
+
+
+def _correct(setting: Setting) -> Iterator[Check]:
+    for provider, module in (("cuda-core", "cuda.core"), ("pycuda", "pycuda")):
+        yield _check(
+            "provider", provider, "providers:provider", 30,
+            "Memory, copies, kernels, events, graphs and loops in them work through it.",
+            provider=provider, missing=missing(module),
+        )  # fmt: skip
+    yield _check(
+        "parity", "reference", "parity:reference", 60, "The CPU answers: what all others are compared with."
+    )
+    for backend in BACKENDS:
+        yield _check(
+            "engine", backend, "engines:engine", 75,
+            "It makes engines for this architecture, and they run on it.",
+            backend=backend, missing=_lacks(setting, backend),
+        )  # fmt: skip
+    for precision in Bundle.open(Path(BUNDLE)).manifest.precisions:
+        for backend in BACKENDS:
+            yield _check(
+                "parity", f"{backend} {precision}", "parity:parity", 75,
+                "At least 99.5 % of its captions are those of the CPU in fp32; ties are counted apart.",
+                backend=backend, precision=precision, missing=_lacks(setting, backend),
+                skipped=_ALIKE if setting.stand_in and (backend, precision) not in _TRIED else "",
+            )  # fmt: skip
+    for way in WAYS:
+        yield _check(
+            "loops", way, "loops:loops", 45,
+            "The CPU's answers, in this way; from the first step to the last no byte crosses between host "
+            "and device, and the host waits for nothing.",
+            way=way, missing=_lacks_engines(setting),
+        )  # fmt: skip
+    yield _check(
+        "loops", "launch ort-cuda", "loops:loop", 45,
+        "The same with ONNX Runtime's engines.",
+        way="launch", backend="ort-cuda", missing=_lacks(setting, "ort-cuda"),
+    )  # fmt: skip
+
+
+def _lacks_engines(setting: Setting) -> str:
+    lacks = [_lacks(setting, backend) for backend in BACKENDS]
+    return "; ".join(dict.fromkeys(lacks)) if all(lacks) else ""
+
+
+def _robust(setting: Setting) -> Iterator[Check]:
+    return iter(())
+
+
+def _fast(setting: Setting) -> Iterator[Check]:
+    return iter(())
