@@ -27,9 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--captioner", type=Path, help="one that was made before, to be timed")
     parser.add_argument("--only", nargs="+", default=[], metavar="CHECK", help="names or groups of checks")
-    parser.add_argument(
-        "--budget", type=float, default=BUDGET_S, help="seconds for all (default %(default)s)"
-    )
+    parser.add_argument("--budget", type=float, default=BUDGET_S, help="seconds for all (%(default)s)")
     parser.add_argument("--pictures", type=int, default=300, help="that backends are compared over")
     parser.add_argument("--repetitions", type=int, default=500, help="of what is timed")
     given = parser.parse_args(argv)

@@ -1,4 +1,4 @@
-"""The checks `parity`: each backend and precision answers as the CPU does in fp32, over the shipped samples."""
+"""The checks `parity`: each backend and precision answers as the CPU does in fp32, on the shipped samples."""
 
 from __future__ import annotations
 
@@ -62,9 +62,7 @@ def answers(setting: Setting) -> list[Answer]:
     """
     path: Path = setting.work / _FILE
     if not path.is_file():
-        raise SkippedError(
-            "there are no answers of the CPU to compare with: see the check 'parity reference'"
-        )
+        raise SkippedError("there are no answers of the CPU to compare: see the check 'parity reference'")
     return [
         Answer(
             entry["text"],

@@ -92,7 +92,20 @@ def _lacks_engines(setting: Setting) -> str:
 
 
 def _robust(setting: Setting) -> Iterator[Check]:
-    return iter(())
+    for way in WAYS:
+        yield _check(
+            "trace", way, "trace:trace", 45,
+            "In a profiler's trace nothing is copied from the first step to the last.",
+            way=way, missing=_lacks_engines(setting),
+        )  # fmt: skip
+    for name, function, proves in (
+        ("sharing sessions", "sharing:sessions", "Two threads, and two models, answer as one alone."),
+        ("sharing streams", "sharing:streams", "Two searches at once, on two streams, answer as one alone."),
+        ("failures memory", "failures:memory", "Without memory there is an error, and afterwards answers."),
+        ("failures engine", "failures:engine", "A damaged engine is never loaded; it is built again."),
+    ):
+        group, _, short = name.partition(" ")
+        yield _check(group, short, function, 75, proves, missing=_lacks_engines(setting))
 
 
 def _fast(setting: Setting) -> Iterator[Check]:

@@ -12,9 +12,10 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from benchmarks.gpu_check.notes import Notes, Setting
-from benchmarks.gpu_check.outcome import Check, Outcome
+from benchmarks.gpu_check.outcome import Check, Outcome, Status
 
 ROOT = Path(__file__).resolve().parents[2]
 TAIL_CHARACTERS = 3000
@@ -91,24 +92,20 @@ def _environment(setting: Setting) -> dict[str, str]:
     return variables
 
 
-def _outcome(
-    found: dict[str, object], code: int | None, limit_s: float, seconds: float, tail: str
-) -> Outcome:
-    facts = found["facts"]
-    assert isinstance(facts, dict)
-    status, error = found.get("status"), str(found.get("error", ""))
+def _outcome(found: dict[str, Any], code: int | None, limit_s: float, seconds: float, tail: str) -> Outcome:
+    facts: dict[str, Any] = found["facts"]
+    status: Status | None = found.get("status")
+    error = str(found.get("error", ""))
+    when = "after its work was done" if status else "before it was done"
     if code is None:
-        after = " after its work was done" if status else ""
-        return Outcome("failed", seconds, facts, f"it ran over its limit of {limit_s:.0f} s{after}", tail)
+        return Outcome("failed", seconds, facts, f"it ran over its limit of {limit_s:.0f} s, {when}", tail)
     if code:
-        when = "after its work was done" if status else "before it was done"
         how = f"signal {-code} ({signal.strsignal(-code)})" if code < 0 else f"exit code {code}"
         said = f": {error}" if error else ""
         return Outcome("failed", seconds, facts, f"its process ended by {how} {when}{said}", tail)
     if status is None:
         return Outcome("failed", seconds, facts, "its process ended without a word", tail)
-    assert status in ("ok", "failed", "missing", "skipped")
-    return Outcome(status, seconds, facts, error, "" if status == "ok" else tail)  # type: ignore[arg-type]
+    return Outcome(status, seconds, facts, error, "" if status == "ok" else tail)
 
 
 def _keep(path: Path, name: str, said: str) -> None:

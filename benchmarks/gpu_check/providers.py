@@ -1,4 +1,4 @@
-"""The checks `provider`: what the decoding loop asks of a device, through one of the libraries that reach it."""
+"""The checks `provider`: what the decoding loop asks of a device, through each library that reaches it."""
 
 from __future__ import annotations
 

@@ -30,10 +30,10 @@ def run(setting: Setting, budget_s: float = BUDGET_S, only: Sequence[str] = ()) 
     report.describe(machine=devices.machine(), driver=devices.driver(), versions=devices.versions())
     report.plan([DEVICES])
     try:
-        setting = _found(setting, report)
-        if setting is not None:
-            run_checks(plan(setting, only), setting, report, budget_s)
-        on_a_gpu = setting is not None and not setting.stand_in
+        found = _found(setting, report)
+        if found is not None:
+            run_checks(plan(found, only), found, report, budget_s)
+        on_a_gpu = found is not None and not found.stand_in
         code = exit_code((outcome for _, outcome in report.checks), on_a_gpu=on_a_gpu)
         report.describe(goals=goals.goals(report) if on_a_gpu else [])
         report.finish(code)
@@ -65,7 +65,8 @@ def _found(setting: Setting, report: Report) -> Setting | None:
     report.put(DEVICES, outcome)
     gpus = outcome.facts.get("gpus")
     if outcome.status == "ok" and gpus:
-        report.describe(device=gpus[0]["name"], times_are_meaningless=False)
+        driver = devices.driver() | {"cuda": gpus[0]["cuda"]}
+        report.describe(device=gpus[0]["name"], times_are_meaningless=False, driver=driver, gpus=gpus)
         return setting
     report.describe(device=None, times_are_meaningless=True)
     if outcome.status == "failed":
@@ -84,7 +85,7 @@ def _found(setting: Setting, report: Report) -> Setting | None:
     )
 
 
-def _tell(setting: Setting | None, report: Report) -> None:
+def _tell(setting: Setting, report: Report) -> None:
     """Print the table, and keep it."""
     found = report.to_dict()
     lines = ["", table(report.checks)]
@@ -94,5 +95,4 @@ def _tell(setting: Setting | None, report: Report) -> None:
     lines.append(f"{found['seconds']:.0f} s; {FILE}, {TABLE} and {LOG} are in the folder of --out")
     text = "\n".join(lines)
     print(text, flush=True)
-    if setting is not None:
-        (setting.out / TABLE).write_text(text + "\n", encoding="utf-8")
+    (setting.out / TABLE).write_text(text + "\n", encoding="utf-8")

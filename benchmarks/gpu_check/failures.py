@@ -1,0 +1,131 @@
+"""The checks `failures`: no memory is an error, a damaged engine is built again; what follows is right."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from benchmarks.gpu_check.loops import differences, engines_here
+from benchmarks.gpu_check.notes import FailedError, Notes, Setting
+from benchmarks.gpu_check.parity import answers
+from benchmarks.gpu_check.place import ENGINES, driver_reports, model, pictures
+from cnnrnn.core.errors import CnnrnnError, DeviceMemoryError, EngineError
+from cnnrnn.runtime.device import open_device
+from cnnrnn.runtime.device.tensorrt import TensorRtEngine
+from cnnrnn.runtime.engine.cache import EngineCache
+from cnnrnn.runtime.engine.library import load_library
+from cnnrnn.runtime.engine.log import listening
+
+# Searches of this size need more than what cannot be taken from a GPU.
+LARGE_BATCH, LARGE_BEAMS = 16, 10
+MIB = 2**20
+_CHUNKS_MIB = (4096, 256, 32, 4, 2)
+_STAND_IN_MEMORY_BYTES = 256 * MIB
+
+
+def memory(setting: Setting, notes: Notes) -> None:
+    """A search for which there is no memory while another has it all; then the same one with memory."""
+    if setting.stand_in:
+        os.environ["STANDIN_MEMORY_BYTES"] = str(_STAND_IN_MEMORY_BYTES)
+    backend = engines_here(setting, "launch")
+    wanted = answers(setting)[:LARGE_BATCH]
+    images = pictures(len(wanted))
+    notes.note(backend=backend)
+    with model(setting, backend) as captioner:  # which has the engines made, while there is memory
+        large = captioner(images, beams=LARGE_BEAMS)
+    with model(setting, backend) as captioner:
+        before = captioner(images[0])
+        with _all_memory() as taken:
+            notes.note(taken_bytes=taken)
+            said = ""
+            try:
+                captioner(images, beams=LARGE_BEAMS)
+            except CnnrnnError as error:
+                said = f"{type(error).__name__}: {error}"
+                numbers = isinstance(error, DeviceMemoryError)
+                notes.note(error=said, has_numbers=numbers)
+        after = captioner(images)
+        again = captioner(images, beams=LARGE_BEAMS)
+    problems = [*differences([before], wanted[:1]), *differences(after, wanted)]
+    if not said:
+        problems.append("a search was answered though there was no memory for it")
+    if [result.tokens for result in again] != [result.tokens for result in large]:
+        problems.append("the search is answered otherwise afterwards")
+    if setting.stand_in:
+        problems += driver_reports()
+    notes.note(summary=f"{backend}: {said[:160]}; then the same search is answered")
+    if problems:
+        raise FailedError("; ".join(problems))
+
+
+def engine(setting: Setting, notes: Notes) -> None:
+    """Every engine of a copy of the cache is damaged: each is built again. Rubbish is refused by TensorRT."""
+    backend = engines_here(setting, "while")
+    assert backend in ENGINES
+    wanted = answers(setting)[:1]
+    folder = setting.work / "damaged"
+    shutil.copytree(EngineCache().folder, folder)
+    damaged = [_damage(path) for path in folder.glob("*.engine")]
+    os.environ["CNNRNN_CACHE"] = str(folder)
+    notes.note(backend=backend, damaged=len(damaged))
+    refused = [entry for entry in EngineCache().entries() if entry.kind == "engine" and entry.stale]
+    with model(setting, backend) as captioner:
+        result = captioner(pictures(1)[0])
+    still = [entry for entry in EngineCache().entries() if entry.kind == "engine" and entry.stale]
+    notes.note(refused=len(refused), built_again=len(refused) - len(still), rubbish=_rubbish(backend))
+    notes.note(
+        summary=f"{backend}: {len(damaged)} damaged engines, {len(refused)} refused, "
+        f"{len(refused) - len(still)} that were needed built again"
+    )
+    problems = differences([result], wanted)
+    if not damaged or len(refused) != len(damaged) or len(still) >= len(refused):
+        problems.append(f"of {len(damaged)} damaged engines {len(refused)} were refused, {len(still)} stayed")
+    if problems:
+        raise FailedError("; ".join(problems))
+
+
+def _damage(path: Path) -> Path:
+    """Turn one byte in its middle."""
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    path.write_bytes(data)
+    return path
+
+
+def _rubbish(backend: str) -> str:
+    """What TensorRT's runtime says of bytes that are no engine.
+
+    Raises:
+        FailedError: it took them.
+    """
+    library = load_library(backend)
+    with listening(library.module) as (logger, _):
+        runtime = library.module.Runtime(logger)
+        try:
+            TensorRtEngine(library, runtime, bytes(range(256)) * 64, "rubbish")
+        except EngineError as error:
+            return str(error)
+    raise FailedError("TensorRT took bytes for an engine that are none")
+
+
+@contextmanager
+def _all_memory() -> Iterator[int]:
+    """Take what the device has, for as long as the block lasts; its bytes."""
+    with ExitStack() as taken:
+        device = taken.enter_context(open_device())
+        taken.enter_context(device.current())
+        stream = taken.enter_context(device.stream())
+        total = 0
+        for chunk in _CHUNKS_MIB:
+            while True:
+                try:
+                    buffer = device.allocate(chunk * MIB, stream, what="all there is")
+                except DeviceMemoryError:
+                    break
+                taken.enter_context(buffer)
+                total += buffer.size_bytes
+        stream.synchronize()
+        yield total
