@@ -1,4 +1,4 @@
-"""The captioner that is timed: ResNet-50 and an attention LSTM with random weights, as a bundle and for torch.
+"""The captioner that is timed: ResNet-50 and an attention LSTM, random weights, as a bundle and for torch.
 
     python -m benchmarks.gpu_check.captioner FOLDER
 

@@ -8,11 +8,13 @@ from typing import Any
 
 from benchmarks.gpu_check.notes import Setting
 from benchmarks.gpu_check.outcome import Check
-from benchmarks.gpu_check.place import BACKENDS, BUNDLE, missing, missing_for
+from benchmarks.gpu_check.place import BACKENDS, BUNDLE, ENGINES, missing, missing_for
 from cnnrnn.core.bundle import Bundle
 from cnnrnn.runtime.device.loop import WAYS
 
 _HERE = "benchmarks.gpu_check"
+# Beyond the time that a check keeps to by itself: it starts, and ends what it is at.
+_GRACE_S = 25.0
 
 # Over the stand-in driver all doubles compute the same.
 _TRIED = (("tensorrt-rtx", "fp32"), ("tensorrt-rtx", "fp16"), ("ort-cuda", "fp32"))
@@ -109,4 +111,37 @@ def _robust(setting: Setting) -> Iterator[Check]:
 
 
 def _fast(setting: Setting) -> Iterator[Check]:
-    return iter(())
+    """fp16 before fp32, and of each ours before the peers."""
+    only_tried = "over the stand-in driver nothing is timed" if setting.stand_in else ""
+    yield _check(
+        "captioner", "", "captioner:captioner", 170,
+        "ResNet-50 and an attention LSTM, V 10,000, H 512, are there as a bundle and for PyTorch.",
+        skipped=only_tried,
+    )  # fmt: skip
+    for precision, seconds in (("fp16", 90.0), ("fp32", 45.0)):
+        for backend in ENGINES:
+            yield _speed(setting, backend, precision, seconds, only_tried)
+        yield _peer(setting, "eager", precision, seconds / 2, only_tried)
+        yield _speed(setting, "ort-cuda", precision, seconds / 2, only_tried)
+        yield _peer(setting, "graphs", precision, seconds / 2, only_tried)
+        if precision == "fp16":
+            yield _peer(setting, "compiled", precision, 75.0, only_tried)
+
+
+def _speed(setting: Setting, backend: str, precision: str, within_s: float, only_tried: str) -> Check:
+    tried = (backend, precision) == ("tensorrt-rtx", "fp16")
+    return _check(
+        "speed", f"{backend} {precision}", "speed:speed", within_s + _GRACE_S,
+        "Percentiles of each stage, greedy and with 5 and 10 beams, for 1, 4 and 16 pictures.",
+        backend=backend, precision=precision, within_s=within_s,
+        missing=_lacks(setting, backend), skipped="" if tried else only_tried,
+    )  # fmt: skip
+
+
+def _peer(setting: Setting, variant: str, precision: str, within_s: float, only_tried: str) -> Check:
+    return _check(
+        "peer", f"{variant} {precision}", "peers:peer", within_s + _GRACE_S,
+        "The same of PyTorch's beam search, over the same weights and pictures.",
+        variant=variant, precision=precision, within_s=within_s,
+        missing="" if only_tried else missing("torch", "torchvision"), skipped=only_tried,
+    )  # fmt: skip
