@@ -99,5 +99,6 @@ class Failures:
         if code in _LOST:
             self.lost = code
         advice = _LOST_ADVICE if code in _LOST else _ADVICE.get(code, "")
-        said = code or f"{type(error).__name__}: {error}"
+        # A compiler's code says less than its messages.
+        said = code if code.startswith("CUDA_") else f"{type(error).__name__}: {error}"
         return DeviceError(f"{what} failed: {said}" + (f". {advice}" if advice else ""))

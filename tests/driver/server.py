@@ -22,11 +22,12 @@ from typing import Any
 
 from tests.driver import inside
 
-_IMPORTED_AHEAD = ("numpy", "cuda.core", "cnnrnn", "pytest")
+_IMPORTED_AHEAD = ("numpy", "cuda.core", "pycuda.driver", "pycuda.compiler", "cnnrnn", "pytest")
 
 
 def serve() -> None:
     """Answer until standard input ends."""
+    sys.path.append(os.environ["STANDIN_PYCUDA"])  # behind the environment's own
     for name in _IMPORTED_AHEAD:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
