@@ -106,11 +106,13 @@ class Search:
 
 
 @contextmanager
-def looping(search: Search, way: str) -> Iterator[tuple[Device, Stream, DeviceLoop, dict[str, NDArray[Any]]]]:
+def looping(
+    search: Search, way: str, provider: str = "auto"
+) -> Iterator[tuple[Device, Stream, DeviceLoop, dict[str, NDArray[Any]]]]:
     """A loop for this search, and the tensors of its first step."""
     emulate_all()
     tensors, arrays, engines = search.tensors()
-    with open_device() as device, device.current(), device.stream() as stream:
+    with open_device(provider=provider) as device, device.current(), device.stream() as stream:
         loop = DeviceLoop(device, stream, tensors, engines, way)
         try:
             yield device, stream, loop, arrays
