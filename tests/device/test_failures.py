@@ -103,9 +103,9 @@ def test_every_call_fails_once(rig: Rig) -> None:
     assert {"cuGraphInstantiateWithParams", "cuGraphLaunch", "cuStreamSynchronize", "cuEventRecord"} <= raised
 
 
-def nothing_there(ordinal: Any) -> str:
+def nothing_there(ordinal: Any, provider: str) -> str:
     try:
-        open_device(ordinal)
+        open_device(ordinal, provider)
     except CnnrnnError as error:
         return f"{type(error).__name__}: {error}"
     return ""
@@ -120,15 +120,15 @@ def nothing_there(ordinal: Any) -> str:
         (True, "1", "OptionsError: device=True; "),
     ],
 )
-def test_a_gpu_that_is_not_there(ordinal: Any, devices: str, said: str, rig: Rig) -> None:
-    outcome = rig.try_out(nothing_there, ordinal, STANDIN_DEVICES=devices)
+def test_a_gpu_that_is_not_there(ordinal: Any, devices: str, said: str, provider: str, rig: Rig) -> None:
+    outcome = rig.try_out(nothing_there, ordinal, provider, STANDIN_DEVICES=devices)
     assert outcome.error is None
     assert outcome.value.startswith(said)
 
 
-def a_kernel_that_fails() -> list[str]:
+def a_kernel_that_fails(provider: str) -> list[str]:
     """The context is lost: the wait says so, all that follows says so, and closing still closes."""
-    with open_device() as device, device.current():
+    with open_device(provider=provider) as device, device.current():
         said = []
         with device.stream() as stream, device.allocate(4, stream) as memory:
             inside.enqueue(stream.handle, lambda: 1 // 0, name="engine")
@@ -144,8 +144,8 @@ def a_kernel_that_fails() -> list[str]:
             raise DeviceError("; ".join(said))
 
 
-def test_a_lost_context_is_told_of(rig: Rig) -> None:
-    outcome = rig.try_out(a_kernel_that_fails)
+def test_a_lost_context_is_told_of(provider: str, rig: Rig) -> None:
+    outcome = rig.try_out(a_kernel_that_fails, provider)
     assert outcome.error is not None
     first, *rest = outcome.error.removeprefix("DeviceError: ").split("; compute-sanitizer finds the kernel; ")
     assert first.startswith("waiting for a stream failed: CUDA_ERROR_LAUNCH_FAILED. The GPU's context")
@@ -155,8 +155,8 @@ def test_a_lost_context_is_told_of(rig: Rig) -> None:
     assert all("not tried after CUDA_ERROR_LAUNCH_FAILED" in said for said in rest)
 
 
-def after_a_fork() -> str:
-    with open_device() as device, device.current(), device.stream():
+def after_a_fork(provider: str) -> str:
+    with open_device(provider=provider) as device, device.current(), device.stream():
         reader, writer = os.pipe()
         if os.fork() == 0:
             try:
@@ -168,15 +168,15 @@ def after_a_fork() -> str:
         return os.read(reader, 1000).decode()
 
 
-def test_a_forked_process_is_told_what_to_do(rig: Rig) -> None:
-    said = rig.try_out(after_a_fork).value
+def test_a_forked_process_is_told_what_to_do(provider: str, rig: Rig) -> None:
+    said = rig.try_out(after_a_fork, provider).value
     assert said.startswith(
         "making a stream failed: CUDA_ERROR_NOT_INITIALIZED. CUDA cannot be used in a process"
     )
     assert "'spawn'" in said
 
 
-def of_the_callers() -> list[bool]:
+def of_the_callers(provider: str) -> list[bool]:
     """A context of the caller's own is current before and after, and in between only for others."""
     cu = start()
     own = ok(cu.cuCtxCreate(None, 0, 0))
@@ -184,7 +184,7 @@ def of_the_callers() -> list[bool]:
     def is_own() -> bool:
         return int(ok(cu.cuCtxGetCurrent())) == int(own)
 
-    with open_device() as device:
+    with open_device(provider=provider) as device:
         seen = [is_own()]
         with device.current():
             seen.append(is_own())
@@ -194,8 +194,8 @@ def of_the_callers() -> list[bool]:
     return seen
 
 
-def test_the_callers_context_stays(rig: Rig) -> None:
-    assert rig.run(of_the_callers).value == [True, False, True]
+def test_the_callers_context_stays(provider: str, rig: Rig) -> None:
+    assert rig.run(of_the_callers, provider).value == [True, False, True]
 
 
 def raises_in_a_capture() -> list[Any]:
