@@ -189,6 +189,31 @@ def test_it_is_closed_in_its_own_context(rig: Rig) -> None:
     assert outcome.stderr == ""
 
 
+def closed_when_lost() -> list[Any]:
+    """What was made in a context that is lost is given back, within it and outside."""
+    with open_device(provider="pycuda") as device:
+        with device.current():
+            add_kernel(device)
+            stream, other, event = device.stream(), device.stream(), device.event()
+            memory, host = device.allocate(4, stream), device.pinned(4)
+            inside.enqueue(stream.handle, lambda: 1 // 0, name="engine")
+            said = refused(DeviceError, stream.synchronize)
+        memory.close()
+        other.close()
+        with device.current():
+            for thing in (host, event, stream):
+                thing.close()
+    return [said, current()]
+
+
+def test_a_lost_context_is_closed(rig: Rig) -> None:
+    outcome = rig.try_out(closed_when_lost)
+    assert outcome.error is None, outcome.stderr
+    said, left = outcome.value
+    assert "CUDA_ERROR_LAUNCH_FAILED" in said
+    assert left == 0
+
+
 def frees_before_its_work() -> list[Any]:
     """Memory that an engine uses by the stream's handle alone is given back when that is through."""
     with opened("pycuda") as (device, stream):

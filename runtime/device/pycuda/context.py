@@ -46,12 +46,16 @@ class PrimaryContext:
         What the caller has current may be a context that pycuda does not know, torch's say; pycuda's stack
         would lose it.
         """
-        with self._failures.told("making the GPU's context current"):
+        entered, before = False, 0
+        # Also where the context is lost: what was made in it is still to be given back.
+        with self._failures.releasing("making the GPU's context current"):
             before = self._push()
+            entered = True
         try:
             yield
         finally:
-            self._pop(before)
+            if entered:
+                self._pop(before)
 
     @contextmanager
     def releasing(self, what: str, held: list[Any] | None = None) -> Iterator[None]:
