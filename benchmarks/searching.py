@@ -24,9 +24,10 @@ from cnnrnn.export.tidy import graph_bytes
 from cnnrnn.models import Captioner, ModelConfig
 from cnnrnn.runtime.backend import Encoded, Stepped, Tensor, Tensors
 from cnnrnn.runtime.clock import Clock
+from cnnrnn.runtime.graphs import Graphs
 from cnnrnn.runtime.loop import SpecialTokens, decode
 from cnnrnn.runtime.onnx_graph import FLOAT32, GraphWriter
-from cnnrnn.runtime.ort_cpu import Graphs, OrtCpuBackend
+from cnnrnn.runtime.ort_cpu import OrtCpuBackend
 from cnnrnn.runtime.select import SelectKind
 
 STEPS = 20

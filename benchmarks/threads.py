@@ -17,9 +17,10 @@ import numpy as np
 
 from cnnrnn.core.bundle import Bundle
 from cnnrnn.core.samples import sample_pictures
+from cnnrnn.runtime.graphs import Graphs
 from cnnrnn.runtime.image import read_image
 from cnnrnn.runtime.model import Model
-from cnnrnn.runtime.ort_cpu import Graphs, OrtCpuBackend
+from cnnrnn.runtime.ort_cpu import OrtCpuBackend
 from cnnrnn.runtime.threads import physical_cores
 
 

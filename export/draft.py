@@ -9,7 +9,7 @@ from cnnrnn.core.bundle import Bundle
 from cnnrnn.core.manifest import Manifest
 from cnnrnn.core.onnx_weights import inline_weights
 from cnnrnn.core.search import SearchOptions, options_for
-from cnnrnn.runtime.ort_cpu import Graphs
+from cnnrnn.runtime.graphs import Graphs
 
 GATE_BEAMS = 5
 

@@ -6,8 +6,9 @@ each step are kept where they are and copied together at the end.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,26 @@ from cnnrnn.runtime.search_inputs import SpecialTokens, start
 from cnnrnn.runtime.select import POOL, SelectKind
 from cnnrnn.runtime.selecting import Selected, selecting
 
-__all__ = ["History", "Search", "SpecialTokens", "Steps", "decode", "prepare"]
+if TYPE_CHECKING:
+    from cnnrnn.runtime.device.counters import Counters
+
+__all__ = [
+    "DeviceTrace",
+    "History",
+    "Search",
+    "Searches",
+    "Searching",
+    "SpecialTokens",
+    "Steps",
+    "begin",
+    "decode",
+    "prepare",
+]
+
+# What a step between host and device would be noticed by.
+CROSSED = ("host_to_device_bytes", "device_to_host_bytes", "synchronizes")
+# What a step chooses for each live beam.
+CHOSEN = ("tokens", "parents", "scores")
 
 
 @dataclass(frozen=True)
@@ -47,6 +67,27 @@ class Steps:
 
 
 @dataclass(frozen=True)
+class DeviceTrace:
+    """How a search ran on a device.
+
+    Attributes:
+        loop: ``"while"``, ``"replay"`` or ``"launch"``, see `cnnrnn.runtime.device.loop`.
+        between: what crossed between host and device from the first step to the last.
+        counters: of the whole answer: the picture and the options in, the history out, one wait.
+    """
+
+    loop: str
+    between: Counters
+    counters: Counters
+
+    @property
+    def crossed(self) -> dict[str, int]:
+        """What `cnnrnn.runtime.result.Result.counters` has."""
+        counted = self.between.to_dict()
+        return {name: counted[name] for name in CROSSED}
+
+
+@dataclass(frozen=True)
 class History(Steps):
     """All steps of a search, and how it ended; P positions.
 
@@ -55,15 +96,84 @@ class History(Steps):
         faults: (B) int32: the step, from 1, in which an image's logits were not finite; 0 where they were.
         alignments: (T, B, K, P) float32, or None; row t belongs to the beams as they were before step t.
         options: what was searched with.
+        device: where the loop ran on a GPU, how.
     """
 
     done: NDArray[np.bool_]
     faults: NDArray[np.int32]
     alignments: NDArray[np.float32] | None
     options: SearchOptions
+    device: DeviceTrace | None = None
 
 
-def prepare(backend: Backend, options: SearchOptions, special: SpecialTokens) -> SelectKind:
+class Searching(Protocol):
+    """A search that has begun. Whoever has it asks for its `history`, or closes it."""
+
+    def advance(self) -> bool:
+        """Take one step; False when it was the last: all images are done, or the deadline has passed."""
+        ...
+
+    def latest(self) -> Steps:
+        """The last step alone, copied to the host."""
+        ...
+
+    def history(self) -> History:
+        """Take the steps that are left, and give all that they left behind, copied to the host."""
+        ...
+
+    def close(self) -> None:
+        """Give back what the search holds."""
+        ...
+
+    def abandon(self) -> None:
+        """Nobody has the search any more. Called by whatever runs just then: it may be given back later."""
+        ...
+
+
+@runtime_checkable
+class Searches(Protocol):
+    """A backend that runs a whole search by itself; safe to call from several threads.
+
+    Attributes:
+        name, precision: what runs.
+    """
+
+    name: str
+    precision: str
+
+    @property
+    def vocabulary(self) -> int:
+        """V, the logits of a beam."""
+        ...
+
+    @property
+    def overlaps(self) -> bool:
+        """Whether a thread gains from beginning a search before the last one's history is asked for."""
+        ...
+
+    def prepare(self, kind: SelectKind) -> None:
+        """As `cnnrnn.runtime.backend.Backend.prepare`."""
+        ...
+
+    def search(
+        self,
+        pictures: Sequence[NDArray[np.uint8]],
+        options: SearchOptions,
+        special: SpecialTokens,
+        clock: Clock,
+        kind: SelectKind,
+        *,
+        streams: bool = False,
+    ) -> Searching:
+        """Begin a search, which then goes on by itself; see `begin`."""
+        ...
+
+    def close(self) -> None:
+        """Give back what the backend holds. Searches that are running end well; twice does nothing."""
+        ...
+
+
+def prepare(backend: Backend | Searches, options: SearchOptions, special: SpecialTokens) -> SelectKind:
     """The select graph that these options need, made ready, so that its absence costs no other work.
 
     Raises:
@@ -72,6 +182,27 @@ def prepare(backend: Backend, options: SearchOptions, special: SpecialTokens) ->
     kind = SelectKind.of(options, end_count=len(special.end), vocabulary=backend.vocabulary)
     backend.prepare(kind)
     return kind
+
+
+def begin(
+    backend: Backend | Searches,
+    pictures: Sequence[NDArray[np.uint8]],
+    options: SearchOptions,
+    special: SpecialTokens,
+    clock: Clock,
+    kind: SelectKind,
+    *,
+    streams: bool = False,
+) -> Searching:
+    """Begin a search for the captions of ``pictures``, (H, W, 3) RGB each.
+
+    Args:
+        options, clock, kind: as of `decode`.
+        streams: the search will be followed step by step, by `Searching.latest`.
+    """
+    if isinstance(backend, Searches):
+        return backend.search(pictures, options, special, clock, kind, streams=streams)
+    return Search(backend, np.stack(pictures), options, special, clock, kind)
 
 
 def decode(
@@ -95,10 +226,7 @@ def decode(
         OptionsError: an option that was given for each image was given for another number of images.
         OptionsError, MissingDependencyError: there is no select graph of this kind.
     """
-    search = Search(backend, images, options, special, clock, kind)
-    while search.advance():
-        pass
-    return search.history()
+    return Search(backend, images, options, special, clock, kind).history()
 
 
 class Search:
@@ -126,6 +254,7 @@ class Search:
             self._tokens = backend.from_host(np.full((batch, beams), special.start, np.int32))
             self._parents = backend.from_host(np.tile(np.arange(beams, dtype=np.int32), (batch, 1)))
         self._trail: list[tuple[Selected, Tensor | None]] = []
+        self._over = False
 
     def advance(self) -> bool:
         """Take one step; False when it was the last: all images are done, or the deadline has passed."""
@@ -138,14 +267,17 @@ class Search:
             self._trail.append((chosen, stepped.alignment))
         deadline = self._options.deadline_ms
         late = deadline is not None and clock.before_ms + clock.total_ms >= deadline
-        return not (done or late or len(self._trail) >= self._options.longest)
+        self._over = done or late or len(self._trail) >= self._options.longest
+        return not self._over
 
     def latest(self) -> Steps:
         """The last step alone, copied to the host."""
         return Steps(**self._steps(self._trail[-1:]))
 
     def history(self) -> History:
-        """All that the steps so far left behind, copied to the host."""
+        """Take the steps that are left, and give all that they left behind, copied to the host."""
+        while not self._over:
+            self.advance()
         host = self._backend.to_host
         with self._clock.stage("backtrace"):
             aligned = [host(alignment) for _, alignment in self._trail if alignment is not None]
@@ -158,12 +290,23 @@ class Search:
                 options=self._options,
             )
 
-    def _steps(self, trail: list[tuple[Selected, Tensor | None]]) -> dict[str, NDArray[Any]]:
+    def close(self) -> None:
+        """Nothing is held that somebody else waits for."""
+
+    def abandon(self) -> None:
+        """As `close`."""
+
+    def _steps(self, trail: list[tuple[Selected, Tensor | None]]) -> dict[str, Any]:
         """The fields of `Steps`."""
         host = self._backend.to_host
-        names = ("tokens", "parents", "scores")
-        made = {name: np.stack([host(getattr(chosen, name)) for chosen, _ in trail]) for name in names}
-        made |= {name: np.array(host(self._select.state[name])) for name in POOL}
-        finished = np.moveaxis(made.pop("finished").reshape(*made["finished_scores"].shape, 3), -1, 0)
-        names = ("finished_beams", "finished_steps", "finished_tokens")
-        return made | dict(zip(names, finished, strict=True))
+        made = {name: np.stack([host(getattr(chosen, name)) for chosen, _ in trail]) for name in CHOSEN}
+        return steps_of(made | {name: np.array(host(self._select.state[name]))[None] for name in POOL})
+
+
+def steps_of(rows: dict[str, NDArray[Any]]) -> dict[str, Any]:
+    """The fields of `Steps` from what the select graph made, (T, B, ...) each; the last pool counts."""
+    made = {name: rows[name] for name in CHOSEN}
+    pool = {name: rows[name][-1] for name in POOL}
+    finished = np.moveaxis(pool.pop("finished").reshape(*pool["finished_scores"].shape, 3), -1, 0)
+    names = ("finished_beams", "finished_steps", "finished_tokens")
+    return made | pool | dict(zip(names, finished, strict=True))

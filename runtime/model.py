@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -24,10 +24,15 @@ from cnnrnn.runtime.backend import Backend
 from cnnrnn.runtime.backtrace import Path as TokenPath
 from cnnrnn.runtime.backtrace import trace_back
 from cnnrnn.runtime.clock import Clock
+from cnnrnn.runtime.device.names import DEVICE_BACKENDS
+from cnnrnn.runtime.device.opening import open_backend
+from cnnrnn.runtime.device.options import DeviceOptions
+from cnnrnn.runtime.graphs import Graphs
 from cnnrnn.runtime.image import Color, ImageSource, check_color, fit, read_image
-from cnnrnn.runtime.loop import History, Search, SpecialTokens, decode, prepare
+from cnnrnn.runtime.loop import History, Searches, Searching, SpecialTokens, begin, prepare
 from cnnrnn.runtime.ort_cpu import NAME as ORT_CPU
-from cnnrnn.runtime.ort_cpu import NOT_RUN, Graphs, OrtCpuBackend
+from cnnrnn.runtime.ort_cpu import OrtCpuBackend
+from cnnrnn.runtime.precision import precision_for
 from cnnrnn.runtime.result import Hypothesis, Result
 from cnnrnn.runtime.select import SelectKind
 from cnnrnn.runtime.stream import Stream
@@ -41,7 +46,7 @@ _Pictures = list[Any] | tuple[ImageSource, ...]
 # What stands in the place of a picture's answer with errors="return".
 Failure: TypeAlias = ImageError | NotFiniteError
 
-BACKENDS = (ORT_CPU,)
+BACKENDS = (ORT_CPU, *DEVICE_BACKENDS)
 
 # Pictures that go through the graphs together; a longer list goes in parts, so that memory stays bounded.
 MAX_BATCH = 16
@@ -55,14 +60,18 @@ def load(
     backend: str = ORT_CPU,
     precision: str | None = None,
     threads: int | None = None,
+    device: int | DeviceOptions = 0,
 ) -> Model:
     """Load a bundle for use.
 
     Args:
         bundle: a folder, the name of a shipped bundle, or a `Bundle` that is open already.
-        backend: one of `BACKENDS`.
-        precision: one that the bundle carries; ``"fp32"`` where it does, by default, else its first.
+        backend: one of `BACKENDS`: ``"ort-cpu"``, or on a GPU ``"tensorrt"``, ``"tensorrt-rtx"`` or
+            ``"ort-cuda"``.
+        precision: one that the bundle carries; by default ``"fp32"`` on a CPU and ``"fp16"`` on a GPU where
+            it does, else its first.
         threads: of a CPU backend; by default one per physical core.
+        device: of a GPU backend: the number of the GPU, or more about how it is used.
 
     Raises:
         UnknownBundleError: no such folder or name.
@@ -70,24 +79,20 @@ def load(
         OptionsError: an unknown backend, precision or number of threads.
         MissingDependencyError: what the backend needs is not installed.
         BackendError: the backend cannot load a graph.
+        NoDeviceError: the backend needs a GPU, and there is none of this number.
     """
     if backend not in BACKENDS:
         raise OptionsError(f"backend={backend!r} is unknown; known are {', '.join(BACKENDS)}")
     opened = bundle if isinstance(bundle, Bundle) else Bundle.open(Path(bundle))
-    carried = opened.manifest.precisions
-    chosen = precision or ("fp32" if "fp32" in carried else next(iter(carried)))
-    if chosen not in carried:
-        raise OptionsError(
-            f"precision={chosen!r} is not in bundle {opened.manifest.name!r}; it has {', '.join(carried)}"
-        )
-    if chosen in NOT_RUN:
-        others = ", ".join(name for name in carried if name not in NOT_RUN) or "no other"
-        raise OptionsError(
-            f"precision={chosen!r} is not run by {backend}: ONNX Runtime computes nothing in it on a CPU; "
-            f"beside it the bundle has {others}"
-        )
-    runner = OrtCpuBackend(Graphs.of(opened, chosen), threads)
-    _log.info("loaded %s: %s %s, %d threads", opened.folder, backend, chosen, runner.threads)
+    graphs = Graphs.of(opened, precision_for(opened.manifest, backend, precision))
+    runner: Backend | Searches
+    if backend == ORT_CPU:
+        runner = OrtCpuBackend(graphs, threads)
+    else:
+        if threads is not None:
+            raise OptionsError(f"threads={threads} is for the backend {ORT_CPU}; {backend} has none")
+        runner = open_backend(backend, graphs, device)
+    _log.info("loaded %s: %s %s", opened.folder, backend, graphs.precision)
     return Model(runner, opened.manifest, opened.tokenizer())
 
 
@@ -100,11 +105,16 @@ class _Prepared:
     stages_ms: dict[str, float]
 
 
+# A picture and its place among those of a call; and a batch of them, whose search has begun.
+_Entry: TypeAlias = tuple[int, _Prepared]
+_Begun: TypeAlias = tuple[Sequence[_Entry], Searching, Clock]
+
+
 @dataclass(frozen=True)
 class _Ready:
     """A call whose options are checked and whose graphs are there."""
 
-    backend: Backend
+    backend: Backend | Searches
     search: SearchOptions
     kind: SelectKind
     color: Color
@@ -124,10 +134,10 @@ class Model:
         manifest, tokenizer: the bundle's.
     """
 
-    def __init__(self, backend: Backend, manifest: Manifest, tokenizer: Tokenizer) -> None:
+    def __init__(self, backend: Backend | Searches, manifest: Manifest, tokenizer: Tokenizer) -> None:
         self.manifest = manifest
         self.tokenizer = tokenizer
-        self._backend: Backend | None = backend
+        self._backend: Backend | Searches | None = backend
         self._special = SpecialTokens(manifest.vocabulary.start, manifest.vocabulary.end)
 
     @overload
@@ -220,9 +230,10 @@ class Model:
                 raise answer
             return answer
 
-        pixels = picture.pixels[None]
-        steps = Search(ready.backend, pixels, ready.search, self._special, stages, ready.kind)
-        return Stream(steps, self.tokenizer, result)
+        search = begin(
+            ready.backend, [picture.pixels], ready.search, self._special, stages, ready.kind, streams=True
+        )
+        return Stream(search, self.tokenizer, result)
 
     def phrases(self, texts: Iterable[str]) -> Phrases:
         """The option ``phrases`` of these texts, as the model's tokenizer spells them; keep it.
@@ -247,7 +258,7 @@ class Model:
     ) -> None:
         self.close()
 
-    def _open_backend(self) -> Backend:
+    def _open_backend(self) -> Backend | Searches:
         backend = self._backend
         if backend is None:
             raise ClosedError(f"the model {self.manifest.name!r} is closed; load it again")
@@ -280,7 +291,7 @@ class Model:
     ) -> list[Result | Failure]:
         """All pictures are read before the first is captioned: an error that is raised costs no work."""
         answers: dict[int, Result | Failure] = {}
-        pictures: list[tuple[int, _Prepared]] = []
+        pictures: list[_Entry] = []
         for index, source in enumerate(sources):
             try:
                 pictures.append((index, self._prepare(source, ready.color)))
@@ -290,20 +301,39 @@ class Model:
                 if raises:
                     raise error from None
                 answers[index] = error
-        for first in range(0, len(pictures), MAX_BATCH):
-            part = pictures[first : first + MAX_BATCH]
-            indices = [index for index, _ in part]
-            chosen = ready.search.of_images(indices)
-            stages = Clock(before_ms=clock.total_ms)
-            pixels = np.stack([picture.pixels for _, picture in part])
-            history = decode(ready.backend, pixels, chosen, self._special, stages, ready.kind)
+        for part, search, stages in self._begun(ready, pictures, clock):
+            history = search.history()
             for row, (index, picture) in enumerate(part):
                 what = f"picture {index} of {len(sources)}" if len(sources) > 1 else "the picture"
                 answers[index] = self._result(ready.backend, picture, history, row, stages, what)
-            broken = [answer for answer in map(answers.get, indices) if isinstance(answer, NotFiniteError)]
-            if raises and broken:
-                raise broken[0]
+            for index, _ in part:
+                answer = answers[index]
+                if raises and isinstance(answer, NotFiniteError):
+                    raise answer
         return [answers[index] for index in range(len(sources))]
+
+    def _begun(self, ready: _Ready, pictures: Sequence[_Entry], clock: Clock) -> Iterator[_Begun]:
+        """The searches for all pictures, a batch each, in order; on a device the next is begun before the
+        last one's answer is waited for, so that its encoder runs beside that."""
+        waiting: list[_Begun] = []
+        ahead = isinstance(ready.backend, Searches) and ready.backend.overlaps
+        try:
+            for first in range(0, len(pictures), MAX_BATCH):
+                part = pictures[first : first + MAX_BATCH]
+                chosen = ready.search.of_images([index for index, _ in part])
+                stages = Clock(before_ms=clock.total_ms)
+                pixels = [picture.pixels for _, picture in part]
+                search = begin(ready.backend, pixels, chosen, self._special, stages, ready.kind)
+                waiting.append((part, search, stages))
+                if len(waiting) > ahead:
+                    yield waiting[0]
+                    del waiting[0]
+            while waiting:
+                yield waiting[0]
+                del waiting[0]
+        finally:
+            for _, search, _ in waiting:
+                search.close()
 
     def _prepare(self, source: ImageSource, color: Color) -> _Prepared:
         clock = Clock()
@@ -315,7 +345,13 @@ class Model:
         return _Prepared(pixels, name, clock.stages_ms)
 
     def _result(
-        self, backend: Backend, picture: _Prepared, history: History, row: int, clock: Clock, what: str
+        self,
+        backend: Backend | Searches,
+        picture: _Prepared,
+        history: History,
+        row: int,
+        clock: Clock,
+        what: str,
     ) -> Result | NotFiniteError:
         """The answer for one picture of a batch that has been searched."""
         if history.faults[row]:
@@ -340,6 +376,8 @@ class Model:
             steps=len(history.tokens),
             stopped=stopped,
             reason=reason(stopped, history.options, len(hypotheses[0].tokens), row),
+            loop=None if history.device is None else history.device.loop,
+            counters=None if history.device is None else history.device.crossed,
         )
 
     def _hypothesis(self, path: TokenPath) -> Hypothesis:

@@ -13,22 +13,21 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cnnrnn.core.bundle import Bundle
-from cnnrnn.core.errors import BackendError, BundleError, ClosedError, MissingDependencyError, OptionsError
+from cnnrnn.core.errors import BackendError, ClosedError, OptionsError
 from cnnrnn.core.extras import require
-from cnnrnn.core.manifest import GraphSpec, Manifest
+from cnnrnn.core.manifest import GraphSpec
 from cnnrnn.runtime.backend import Encoded, Stepped, Tensor, Tensors
 from cnnrnn.runtime.graph_check import check_contract, check_tensors
+from cnnrnn.runtime.graphs import Graphs, select_graph
 from cnnrnn.runtime.ort_select import BoundSelect
 from cnnrnn.runtime.search_inputs import Arrays
-from cnnrnn.runtime.select import SelectKind, make_select, select_spec
+from cnnrnn.runtime.select import SelectKind
 from cnnrnn.runtime.threads import physical_cores
 
 NAME = "ort-cpu"
@@ -36,27 +35,7 @@ NAME = "ort-cpu"
 # Select graphs that stay loaded: each top_k is one, and a server may be asked for them all.
 MAX_SELECTS = 64
 
-# Precisions that a bundle may carry and that ONNX Runtime has no kernels for on a CPU.
-NOT_RUN = ("bf16",)
-
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Graphs:
-    """The three graphs as bytes: `read` gives the file of a `GraphSpec`, from a bundle or from memory.
-
-    ``manifest`` needs only what the graphs are about: its files and its reports are not looked at.
-    """
-
-    manifest: Manifest
-    precision: str
-    read: Callable[[str], bytes]
-
-    @classmethod
-    def of(cls, bundle: Bundle, precision: str) -> Graphs:
-        """The graphs of one of a bundle's precisions."""
-        return cls(bundle.manifest, precision, bundle.graph)
 
 
 class OrtCpuBackend:
@@ -154,7 +133,7 @@ class OrtCpuBackend:
                 raise ClosedError("the backend is closed; load the bundle again")
             made = self._selects.pop(kind, None)
             if made is None:
-                spec, data = _select_graph(self._graphs, kind)
+                spec, data = select_graph(self._graphs, kind)
                 made = self._session(spec, data, 1), [tensor.name for tensor in spec.outputs]
             self._selects[kind] = made
             if len(self._selects) > MAX_SELECTS:
@@ -188,29 +167,6 @@ class OrtCpuBackend:
             return dict(zip(names, session.run_with_ort_values(names, values), strict=True))
         except Exception as error:  # as above
             raise BackendError(f"ONNX Runtime failed in {what}: {error}") from error
-
-
-def _select_graph(graphs: Graphs, kind: SelectKind) -> tuple[GraphSpec, bytes]:
-    """The bundle's select graph of this kind, or a new one where the bundle carries none."""
-    manifest = graphs.manifest
-    wanted = select_spec(f"select/{kind.name}.onnx", kind)
-    carried = manifest.select.get(kind.name)
-    if carried is not None:
-        if (carried.inputs, carried.outputs) != (wanted.inputs, wanted.outputs):
-            raise BundleError(
-                f"{carried.file}: its tensors in the manifest are not those of {kind.name} in this version"
-            )
-        return carried, graphs.read(carried.file)
-    try:
-        data = make_select(kind)
-    except MissingDependencyError as error:
-        raise MissingDependencyError(
-            f"bundle {manifest.name!r} carries {len(manifest.select)} graphs of the search, {kind.name} not "
-            "among them (cnnrnn inspect lists them); the package onnx makes it: pip install onnx",
-            name="onnx",
-        ) from error
-    _log.debug("made the select graph %s: %d bytes", kind.name, len(data))
-    return wanted, data
 
 
 def _with_prefix(tensors: Tensors, prefix: str) -> Tensors:

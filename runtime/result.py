@@ -62,13 +62,18 @@ class Result:
         alignment_grid: (rows, columns) of the picture's grid that an alignment's P positions are, row by row.
         timings_ms: wall-clock milliseconds of ``decode`` (file to pixels) and ``preprocess`` (to the
             encoder's size), which are this picture's own, and of ``encoder``, ``step``, ``select``,
-            ``backtrace`` and ``total``, which are those of the batch that it was a part of.
+            ``backtrace`` and ``total``, which are those of the batch that it was a part of. On a GPU
+            ``search`` stands for all steps and selects, and it and ``encoder`` are the GPU's own times.
         backend, precision: what ran.
         steps: decoder steps that its batch took.
         stopped: why the search was over: ``"finished"``, the best hypothesis ended by itself;
             ``"max_length"``, it was cut off there; ``"deadline"``, the best so far is given, finished or
             not; ``"no_token"``, nothing was finished and no token was allowed after this prefix.
         reason: the same as a sentence, with the options that were the cause; empty for ``"finished"``.
+        loop: on a GPU, the way that its steps were run: ``"while"``, ``"replay"`` or ``"launch"``.
+        counters: on a GPU, what crossed between host and device from the first step to the last of its batch,
+            and how often the host waited: ``host_to_device_bytes``, ``device_to_host_bytes`` and
+            ``synchronizes``.
     """
 
     hypotheses: tuple[Hypothesis, ...]
@@ -80,6 +85,8 @@ class Result:
     steps: int
     stopped: Stopped = "finished"
     reason: str = ""
+    loop: str | None = None
+    counters: dict[str, int] | None = None
 
     def __repr__(self) -> str:
         count = len(self.hypotheses)
@@ -116,6 +123,7 @@ class Result:
 
     def to_dict(self) -> dict[str, Any]:
         """The result as one line of the command line's ``--json``."""
+        on_device = {} if self.loop is None else {"loop": self.loop, "counters": self.counters}
         return {
             "image": self.image,
             "text": self.text,
@@ -127,4 +135,5 @@ class Result:
             "timings_ms": {name: round(value, 3) for name, value in self.timings_ms.items()},
             "backend": self.backend,
             "precision": self.precision,
+            **on_device,
         }

@@ -29,12 +29,21 @@ class SpecialTokens:
 
 
 def start(
-    kind: SelectKind, batch: int, options: SearchOptions, special: SpecialTokens, vocabulary: int
+    kind: SelectKind,
+    batch: int,
+    options: SearchOptions,
+    special: SpecialTokens,
+    vocabulary: int,
+    room: int | None = None,
 ) -> tuple[Arrays, Arrays]:
     """The search's state before the first step, and the inputs that stay the same.
 
     A coverage has the shape of an alignment, which the first step tells: it is not among them.
+
+    Args:
+        room: for how many tokens there is room, where that is more than the longest ``max_length``.
     """
+    steps = max(room or options.longest, MAX_NGRAM) + 1  # the start token's place, and a whole n-gram's
     shape = (batch, kind.beams)
     scores = np.full(shape, DEAD, np.float32)
     scores[:, :: 1 if kind.sampling else kind.width] = 0.0
@@ -49,16 +58,16 @@ def start(
     if kind.groups > 1:
         state["group_done"] = np.zeros((batch, kind.groups), np.int32)
     if kind.history:
-        state["history"] = np.full((*shape, _steps(options)), -1, np.int32)
+        state["history"] = np.full((*shape, steps), -1, np.int32)
         state["history"][:, :, 0] = special.start
     constants = _numbers(options, batch, special)
     if kind.suppress:
         constants["suppressed"] = np.zeros(vocabulary, np.float32)
         constants["suppressed"][list(options.suppress_tokens)] = DEAD
     if kind.bans:
-        constants |= _bans(options, special)
+        constants |= _bans(options, special, steps)
     if kind.prefix:
-        constants["prefix"] = np.full((batch, _steps(options)), -1, np.int32)
+        constants["prefix"] = np.full((batch, steps), -1, np.int32)
         for row, prefix in zip(constants["prefix"], options.prefixes(batch), strict=True):
             row[: len(prefix)] = prefix
     if kind.trie:
@@ -69,9 +78,7 @@ def start(
         constants["token_ids"] = np.arange(vocabulary, dtype=np.int32)
         state["nodes"] = np.repeat(tries.roots[:, None], kind.beams, axis=1)
     if kind.sampling:
-        constants["uniforms"] = np.repeat(
-            uniforms(options.seed or 0, kind.beams, _steps(options))[None], batch, axis=0
-        )
+        constants["uniforms"] = np.repeat(uniforms(options.seed or 0, kind.beams, steps)[None], batch, axis=0)
     known = {tensor.name for tensor in constant_specs(kind)}
     return state, {name: array for name, array in constants.items() if name in known}
 
@@ -123,9 +130,8 @@ def _number(value: float) -> NDArray[np.float32]:
     return np.full(1, value, np.float32)
 
 
-def _bans(options: SearchOptions, special: SpecialTokens) -> Arrays:
+def _bans(options: SearchOptions, special: SpecialTokens, steps: int) -> Arrays:
     """The forbidden sequences that can come, the last token apart and those before it last one first."""
-    steps = _steps(options)
     bans = [
         words
         for words in options.bad_words_ids
@@ -139,6 +145,14 @@ def _bans(options: SearchOptions, special: SpecialTokens) -> Arrays:
     return {"ban_contexts": contexts, "ban_tokens": np.asarray(tokens, np.int32)}
 
 
-def _steps(options: SearchOptions) -> int:
-    """T: places for the start token and every other, and for a whole n-gram."""
-    return max(options.longest, MAX_NGRAM) + 1
+def padded(constants: Arrays) -> Arrays:
+    """The same inputs with the tables of bans and of phrases filled up to powers of two, so that engines of
+    fixed shapes serve more than one list: with bans that fit nothing, and places that no phrase goes to."""
+    fills = {"ban_contexts": _NO_TOKEN, "ban_tokens": 0, "trie_base": 0, "trie_check": -1}
+    filled = dict(constants)
+    for name in fills.keys() & constants.keys():
+        table = constants[name]
+        more = (1 << (len(table) - 1).bit_length()) - len(table)
+        widths = [(0, more)] + [(0, 0)] * (table.ndim - 1)
+        filled[name] = np.pad(table, widths, constant_values=fills[name])
+    return filled

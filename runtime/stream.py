@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import weakref
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from itertools import takewhile
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from cnnrnn.core.errors import RequestError
 from cnnrnn.core.tokenizer import Tokenizer
-from cnnrnn.runtime.loop import History, Search, Steps
+from cnnrnn.runtime.loop import History, Searching, Steps
 from cnnrnn.runtime.result import Result
 from cnnrnn.runtime.select import DEAD
 
@@ -61,18 +62,18 @@ def _alike(column: Tokens) -> bool:
 class Stream(Iterator[Settled]):
     """The pieces of one picture's answer, in order; `cnnrnn.runtime.model.Model.stream` makes it.
 
+    Whoever does not want the last piece closes it, or lets go of it.
+
     Args:
         search: of one image, before its first step.
         tokenizer: turns tokens into text.
         answer: the result of what the search has left behind.
     """
 
-    def __init__(self, search: Search, tokenizer: Tokenizer, answer: Callable[[History], Result]) -> None:
-        self._search, self._tokenizer, self._answer = search, tokenizer, answer
-        self._result: Result | None = None
-        self._text = ""
-        self._tokens: Tokens = ()
-        self._pieces = self._steps()
+    def __init__(self, search: Searching, tokenizer: Tokenizer, answer: Callable[[History], Result]) -> None:
+        self._search, self._answering = search, _Answering(search, tokenizer, answer)
+        self._pieces = self._answering.pieces()
+        weakref.finalize(self, search.abandon).atexit = False
 
     @property
     def result(self) -> Result:
@@ -81,14 +82,29 @@ class Stream(Iterator[Settled]):
         Raises:
             RequestError: pieces are left.
         """
-        if self._result is None:
+        if self._answering.result is None:
             raise RequestError("the answer is not complete; iterate to the last piece first")
-        return self._result
+        return self._answering.result
 
     def __next__(self) -> Settled:
         return next(self._pieces)
 
-    def _steps(self) -> Iterator[Settled]:
+    def close(self) -> None:
+        """End the search before its last piece; nothing more comes."""
+        self._search.close()
+        self._pieces.close()
+
+
+class _Answering:
+    """What a stream has said so far. It knows nothing of the stream, which goes when nobody has it."""
+
+    def __init__(self, search: Searching, tokenizer: Tokenizer, answer: Callable[[History], Result]) -> None:
+        self._search, self._tokenizer, self._answer = search, tokenizer, answer
+        self.result: Result | None = None
+        self._text = ""
+        self._tokens: Tokens = ()
+
+    def pieces(self) -> Generator[Settled, None, None]:
         settling = Settling()
         going = True
         while going:
@@ -98,9 +114,9 @@ class Stream(Iterator[Settled]):
                 yield self._piece(
                     settled, self._tokenizer.decode(settled).rstrip("\N{REPLACEMENT CHARACTER}")
                 )
-        self._result = self._answer(self._search.history())
-        if self._result.tokens != self._tokens or self._result.text != self._text:
-            yield self._piece(self._result.tokens, self._result.text)
+        self.result = self._answer(self._search.history())
+        if self.result.tokens != self._tokens or self.result.text != self._text:
+            yield self._piece(self.result.tokens, self.result.text)
 
     def _piece(self, tokens: Tokens, text: str) -> Settled:
         """The piece up to here; the text waits where more tokens would change its end."""

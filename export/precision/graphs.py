@@ -17,7 +17,7 @@ from cnnrnn.export.precision.rounded import explicit
 from cnnrnn.export.precision.rules import ELEMENT_TYPES
 from cnnrnn.export.precision.share import share
 from cnnrnn.export.tidy import graph_bytes
-from cnnrnn.runtime.ort_cpu import Graphs
+from cnnrnn.runtime.graphs import Graphs
 
 ROLES = ("encoder", "step")
 

@@ -22,7 +22,8 @@ from cnnrnn.export.precision.options import FULL, LoweringOptions
 from cnnrnn.export.precision.report import AS_STORED, AS_WRITTEN, PrecisionReport
 from cnnrnn.export.tolerances import PRECISION_TIES
 from cnnrnn.runtime.backend import Backend
-from cnnrnn.runtime.ort_cpu import Graphs, OrtCpuBackend
+from cnnrnn.runtime.graphs import Graphs
+from cnnrnn.runtime.ort_cpu import OrtCpuBackend
 
 GATE = "precision gate"
 

@@ -27,8 +27,9 @@ from cnnrnn.export.precision.lower import lower, tensor_types
 from cnnrnn.export.precision.options import FULL, Precision
 from cnnrnn.export.precision.rules import ELEMENT_TYPES
 from cnnrnn.runtime.clock import Clock
+from cnnrnn.runtime.graphs import Graphs
 from cnnrnn.runtime.loop import SpecialTokens, decode
-from cnnrnn.runtime.ort_cpu import Graphs, OrtCpuBackend
+from cnnrnn.runtime.ort_cpu import OrtCpuBackend
 
 _RANGES = "ranges"
 _COLUMNS = 4

@@ -34,9 +34,9 @@ class TensorPlace:
         return int(np.prod(self.shape)) * np.dtype(self.dtype).itemsize
 
     def of(self, data: NDArray[np.uint8]) -> NDArray[Any]:
-        """The tensor in a copy of its buffer, (size_bytes) or, of several such buffers, (N, size_bytes)."""
+        """A copy of the tensor in its buffer, (size_bytes), or in several such buffers, (N, size_bytes)."""
         part = data[..., self.offset : self.offset + self.size_bytes]
-        return np.ascontiguousarray(part).view(self.dtype).reshape(*data.shape[:-1], *self.shape)
+        return np.array(part, order="C").view(self.dtype).reshape(*data.shape[:-1], *self.shape)
 
 
 class Layout:

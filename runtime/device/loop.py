@@ -1,8 +1,8 @@
 """The decoding loop on a device: from the first step to the last the host only launches, and it waits once.
 
 There are three ways, and all say the same. ``while``: one graph, whose loop a kernel ends. ``replay``: a
-graph of two steps, launched until a flag that is copied asynchronously says stop. ``launch``: the same
-without a graph.
+graph of two steps, launched until a flag that the device writes says stop. ``launch``: the same without a
+graph.
 
 Every step reads the tensors of one turn and writes those of the other, so that nothing is copied between
 steps. What a step chose is a row of the history. Steps beyond the last change no row (`loop_kernels`), which
@@ -14,198 +14,214 @@ Letters: B images, K beams, T steps.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from contextlib import ExitStack, suppress
-from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from cnnrnn.core.errors import CnnrnnError, DeviceError
-from cnnrnn.runtime.device.arena import TensorPlace
-from cnnrnn.runtime.device.loop_kernels import KEEP_BLOCK, SOURCE
-from cnnrnn.runtime.device.loop_memory import LoopMemory, LoopTensors
-from cnnrnn.runtime.device.protocol import Capture, Condition, Device, Event, PinnedBuffer, Queue, Stream
+from cnnrnn.core.errors import DeviceError, OptionsError
+from cnnrnn.runtime.device.engines import Context
+from cnnrnn.runtime.device.loop_kernels import BLOCK, SOURCE
+from cnnrnn.runtime.device.loop_memory import WORD_BYTES, LoopMemory
+from cnnrnn.runtime.device.protocol import Capture, Condition, Device, Event, Graph, Queue, Stream
 
 Way = Literal["while", "replay", "launch"]
 WAYS: tuple[Way, ...] = ("while", "replay", "launch")
 
 # Pairs of steps that may be launched before the flag of the first of them is asked for.
 _AHEAD = 2
-_WORD_BYTES = 4
 _POLL_S = 20e-6
 
 
-class Engines(Protocol):
-    """The decoder step and the select graph, as engines with addresses."""
-
-    def bind(self, turn: int, tensors: Mapping[str, TensorPlace]) -> None:
-        """Take the addresses of one turn, 0 or 1, by the graphs' own names of their tensors."""
-        ...
-
-    def enqueue(self, stream: int, turn: int) -> None:
-        """Queue one step and one select on the stream of this handle, which may be captured.
-
-        Raises:
-            BackendError: an engine refused.
-        """
-        ...
-
-
-@dataclass(frozen=True)
-class Rows:
-    """What the steps of a search left behind, on the host: T rows by the tensors' names, (T, B, ...)."""
-
-    rows: Mapping[str, NDArray[Any]]
-    steps: int
-
-
-def choose(device: Device, way: str = "auto") -> Way:
-    """The best way that a device has, or the one that is asked for.
+def check_way(way: str) -> None:
+    """Refuse an unknown way to loop.
 
     Raises:
-        DeviceError: it does not have that one.
+        OptionsError: naming those there are.
     """
-    able: dict[Way, bool] = {"while": device.info.loops, "replay": device.info.captures, "launch": True}
+    if way not in ("auto", *WAYS):
+        raise OptionsError(f"loop={way!r} is unknown; give 'auto', {', '.join(map(repr, WAYS))}")
+
+
+def choose(device: Device, way: str = "auto", *, captures: bool = True) -> Way:
+    """The best way that a device has, or the one that is asked for.
+
+    Args:
+        captures: whether the engines can be captured.
+
+    Raises:
+        OptionsError: no such way.
+        DeviceError: the device, or the engines, do not have that one.
+    """
+    check_way(way)
+    able: dict[Way, bool] = {
+        "while": device.info.loops and captures,
+        "replay": device.info.captures and captures,
+        "launch": True,
+    }
     for name in WAYS:
         if able[name] and way in ("auto", name):
             return name
     cuda = ".".join(map(str, device.info.driver_cuda))
+    why = f"on {device.info.name} with a driver of CUDA {cuda}" if captures else "with these engines"
     raise DeviceError(
-        f"loop={way!r} cannot be had on {device.info.name} with a driver of CUDA {cuda}; it has "
-        f"{', '.join(name for name in WAYS if able[name])}, and 'auto' takes the first of them"
+        f"loop={way!r} cannot be had {why}; there is {', '.join(name for name in WAYS if able[name])}, and "
+        "'auto' takes the first of them"
     )
 
 
 class DeviceLoop:
-    """One search at a time in buffers that are allocated once; for one thread.
+    """The steps of one search at a time, in buffers that are allocated once; for one thread.
 
     Args:
         stream: everything is queued on it; the caller closes it after this.
-        tensors: what a step reads and writes.
-        engines: are bound here, to both turns.
-        way: see the module.
+        memory: the buffers, which the caller closes after this.
+        turns: the step's and the select graph's contexts for each of the two turns.
+        way: one that `choose` gave.
+        ended: is put behind the last step.
 
-    Raises:
-        DeviceMemoryError: the buffers do not fit.
-        DeviceError: no such way on this device.
+    Attributes:
+        counters: the stream's when the last step was queued, with what the graph itself did.
     """
 
     def __init__(
-        self, device: Device, stream: Stream, tensors: LoopTensors, engines: Engines, way: str = "auto"
+        self,
+        device: Device,
+        stream: Stream,
+        memory: LoopMemory,
+        turns: tuple[tuple[Context, Context], tuple[Context, Context]],
+        way: Way,
+        ended: Event,
     ) -> None:
-        self.way = choose(device, way)
-        self._stream, self._engines, self._limit = stream, engines, tensors.limit
-        self._keep, self._advance, self._go_on = (
-            device.kernel(SOURCE, name) for name in ("keep", "advance", "go_on")
+        self.way: Way = way
+        self.counters = stream.counters.snapshot()
+        self._stream, self._memory, self._turns, self._ended = stream, memory, turns, ended
+        self._keep, self._tell, self._advance, self._go_on = (
+            device.kernel(SOURCE, name) for name in ("keep", "tell", "advance", "go_on")
         )
+        self._graphs: dict[bool, Graph] = {}
+        self._late_at: float | None = None
+        self._pairs, self._steps, self._streams = 0, 0, False
         with ExitStack() as opened:
-            self._memory = opened.enter_context(LoopMemory(device, stream, tensors))
-            for turn in range(2):
-                engines.bind(turn, self._memory.places(turn))
-            self._flags: list[tuple[PinnedBuffer, Event]] = [
-                (
-                    opened.enter_context(device.pinned(2 * _WORD_BYTES, what="stop flag")),
-                    opened.enter_context(device.event()),
-                )
-                for _ in range(_AHEAD if self.way != "while" else 0)
+            self._launched: list[Event] = [
+                opened.enter_context(device.event()) for _ in range(_AHEAD if way != "while" else 0)
             ]
-            self._graph = None
-            if self.way != "launch":
-                self._graph = opened.enter_context(stream.capture(self._record))
             self._opened = opened.pop_all()
 
-    def run(self, arrays: Mapping[str, NDArray[Any]], deadline_ms: float | None = None) -> Rows:
-        """Search from these tensors, by name: those of the first step, and those that stay the same.
+    def ready(self, streams: bool = False) -> None:
+        """Make what the first search would make, so that it takes no longer than the next.
 
         Args:
-            deadline_ms: from now; the step that is running then is the last.
-
-        Raises:
-            DeviceError: the device failed.
+            streams: for searches that tell the host of each step.
         """
-        late_at = None if deadline_ms is None else time.perf_counter() + deadline_ms / 1000
-        try:
-            return self._searched(arrays, late_at)
-        except BaseException:
-            with suppress(CnnrnnError):  # what is queued uses the host's copies, which the next search writes
-                self._stream.synchronize()
-            raise
+        if self.way != "launch" and streams not in self._graphs:
+            self._graphs[streams] = self._opened.enter_context(
+                self._stream.capture(lambda capture: self._record(capture, streams))
+            )
 
-    def _searched(self, arrays: Mapping[str, NDArray[Any]], late_at: float | None) -> Rows:
-        memory, stream = self._memory, self._stream
-        memory.load(arrays)
+    def once(self) -> None:
+        """Queue a pair of steps, whatever the buffers hold."""
+        self._pair(self._stream, False)
+
+    def start(self, steps: int, late_at: float | None = None, *, streams: bool = False) -> None:
+        """Queue the first steps of a search whose tensors are queued; all of them, where a graph loops.
+
+        Args:
+            steps: at most.
+            late_at: on `time.perf_counter`; the step that is running then is the last.
+            streams: tell the host of each step, for `LoopMemory.streamed`; made `ready` for.
+        """
+        self._late_at, self._streams, self._steps, self._pairs = late_at, streams, steps, 0
         if self.way == "while":
-            assert self._graph is not None
-            self._graph.launch(stream)
+            self._tell_if_late()
+            self._graphs[streams].launch(self._stream)
+            self._end()
         else:
-            self._launch_ahead(late_at)
-        memory.fetch()
-        if late_at is not None and self.way == "while":
-            self._watch(late_at)
-        stream.synchronize()
-        return Rows(*memory.found())
+            for _ in range(min(_AHEAD, -(-steps // 2))):
+                self._launch_pair()
+
+    def go_on(self) -> bool:
+        """Do what there is to do for the host, without waiting; False once the search is through."""
+        self._tell_if_late()
+        if self.way == "while":
+            return not self._memory.fetched.reached
+        if not self._launched[self._pairs % _AHEAD].reached:
+            return True
+        if self._memory.count()[1]:
+            return False
+        if self._pairs < -(-self._steps // 2):
+            self._launch_pair()
+        else:  # all are launched, and the last is not through
+            self._pairs += 1
+        return True
+
+    def finish(self) -> None:
+        """Wait until the search is through, and the host has what it left behind."""
+        if self.way == "while":
+            if self._late_at is not None:
+                self._until(lambda: self._tell_if_late() or self._memory.fetched.reached)
+        else:
+            self._until(lambda: not self.go_on())
+            self._end()
+        self._stream.synchronize()
+        if self.way == "while":
+            turns = -(-self._memory.count()[0] // 2)
+            self.counters.add(self._graphs[self._streams].turn_counters, turns)
 
     def close(self) -> None:
-        """Give the buffers and the graph back; the engines must not be used with them any more."""
+        """Give the graphs back; the contexts must not be used with them any more."""
+        self._graphs.clear()
         self._opened.close()
 
-    def _turn(self, queue: Queue, turn: int) -> None:
+    def _end(self) -> None:
+        """Queue what comes after the last step."""
+        self.counters = self._stream.counters.snapshot()
+        self._stream.record(self._ended)
+        self._memory.fetch()
+
+    def _turn(self, queue: Queue, turn: int, streams: bool) -> None:
         """One step: the engines, and the kernels behind them."""
-        self._engines.enqueue(queue.handle, turn)
+        for context in self._turns[turn]:
+            context.enqueue(queue.handle)
         memory = self._memory
-        row = memory.rows[1 - turn]
-        words = row.size_bytes // _WORD_BYTES
-        queue.launch(
-            self._keep, memory.history, row, np.int32(words), memory.progress,
-            grid=-(-words // KEEP_BLOCK), block=KEEP_BLOCK,
-        )  # fmt: skip
-        queue.launch(self._advance, memory.progress, memory.all_done, memory.late, np.int32(self._limit))
+        row, progress = memory.rows[1 - turn], memory.progress
+        words = row.size_bytes // WORD_BYTES
+        grid = -(-words // BLOCK)
+        queue.launch(self._keep, memory.history, row, np.int32(words), progress, grid=grid, block=BLOCK)
+        if streams:
+            queue.launch(self._tell, memory.ring, row, np.int32(memory.streamed_words), progress, block=BLOCK)
+        queue.launch(self._advance, progress, memory.all_done, memory.late, memory.told)
 
-    def _pair(self, queue: Queue) -> None:
+    def _pair(self, queue: Queue, streams: bool) -> None:
         for turn in range(2):
-            self._turn(queue, turn)
+            self._turn(queue, turn, streams)
 
-    def _record(self, capture: Capture) -> None:
+    def _record(self, capture: Capture, streams: bool) -> None:
         def body(inner: Capture, condition: Condition) -> None:
-            self._pair(inner)
+            self._pair(inner, streams)
             inner.launch(self._go_on, condition, self._memory.progress)
 
         capture.uses(*self._memory.device_buffers)
         if self.way == "while":
             capture.repeat(body)
         else:
-            self._pair(capture)
+            self._pair(capture, streams)
 
-    def _launch_ahead(self, late_at: float | None) -> None:
-        """Launch pairs of steps until a flag says that those behind it were too many."""
-        stream = self._stream
-        for pair in range(-(-self._limit // 2)):
-            flag, copied = self._flags[pair % _AHEAD]
-            if pair >= _AHEAD:
-                while not copied.reached:
-                    self._tell_if_late(late_at)
-                    time.sleep(_POLL_S)
-                if flag.array(np.int32, (2,))[1]:
-                    return
-            self._tell_if_late(late_at)
-            if self._graph is None:
-                self._pair(stream)
-            else:
-                self._graph.launch(stream)
-            stream.copy(flag, self._memory.progress)
-            stream.record(copied)
+    def _launch_pair(self) -> None:
+        if self.way == "replay":
+            self._graphs[self._streams].launch(self._stream)
+        else:
+            self._pair(self._stream, self._streams)
+        self._stream.record(self._launched[self._pairs % _AHEAD])
+        self._pairs += 1
 
-    def _watch(self, late_at: float) -> None:
-        """Until the search is through, or the deadline: the flag that the loop reads is the host's to set."""
-        while not self._memory.fetched.reached:
-            if self._tell_if_late(late_at):
-                return
+    def _until(self, over: Callable[[], bool]) -> None:
+        while not over():
             time.sleep(_POLL_S)
 
-    def _tell_if_late(self, late_at: float | None) -> bool:
-        late = late_at is not None and time.perf_counter() >= late_at
+    def _tell_if_late(self) -> bool:
+        late = self._late_at is not None and time.perf_counter() >= self._late_at
         if late:
             self._memory.late.array(np.int32, (1,))[0] = 1
         return late

@@ -1,4 +1,4 @@
-"""The buffers of a decoding loop: two turns, the history, and what crosses to the host and back."""
+"""The buffers of a search: two turns, the history, and what crosses to the host and back."""
 
 from __future__ import annotations
 
@@ -13,125 +13,176 @@ from numpy.typing import NDArray
 
 from cnnrnn.runtime.device.arena import Layout, TensorPlace
 from cnnrnn.runtime.device.protocol import Buffer, Device, PinnedBuffer, Stream
+from cnnrnn.runtime.device.tensors import Role, SearchGraphs, SearchTensors, written
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-Tensors = Mapping[str, tuple[str, tuple[int, ...]]]  # dtype and shape by name
+WORD_BYTES = 4
+
+# Groups of tensors that lie in one buffer each; those with two turns have two.
+_TWICE = ("row", "state", "hidden")
+_ONCE = ("constant", "memory", "first", "image", "logits")
+# What the host sends before the first step, and what it has a copy of for that.
+_SENT = ("row", "state", "constant")
+_PROGRESS, _FLAG = 3 * WORD_BYTES, WORD_BYTES
 
 
 @dataclass(frozen=True)
-class LoopTensors:
-    """What the two engines of a step read and write, without the ``next_`` of what is written.
+class MemoryNeed:
+    """What one search takes, as it is asked of the driver: bytes of the device, and of pinned memory."""
 
-    Attributes:
-        row: is kept of every step: ``tokens``, ``parents``, ``scores``, the pool, ``done``, an alignment.
-        state: goes from step to step beside that: the model's, and the rest of the search's.
-        constant: stays the same: the encoder's memory, the search's numbers.
-        logits: of a step.
-        limit: T, steps at most.
-        what: the bucket, for messages.
-    """
+    device_bytes: int
+    pinned_bytes: int
 
-    row: Tensors
-    state: Tensors
-    constant: Tensors
-    logits: tuple[str, tuple[int, ...]]
-    limit: int
-    what: str = ""
+    @property
+    def text(self) -> str:
+        """For a person: ``12.3 MiB of device memory and 0.4 MiB of pinned memory``."""
+        device, pinned = (bytes_ / 2**20 for bytes_ in (self.device_bytes, self.pinned_bytes))
+        return f"{device:.1f} MiB of device memory and {pinned:.1f} MiB of pinned memory"
 
 
 class LoopMemory:
-    """All buffers of a loop, in one place; closed together.
+    """All buffers of a search, in one place; closed together.
+
+    Args:
+        scratch_bytes: for the engines to work in, one after the other.
 
     Attributes:
         rows: of each turn.
         history: T rows.
-        progress: two int32, see `loop_kernels`; all_done: one.
+        progress: three int32, see `cnnrnn.runtime.device.loop_kernels`; all_done: one.
         late: pinned: one int32, which the host sets.
+        told: pinned: one int32, which the device sets: the steps that count, below 0 once the last is among
+            them.
+        ring: pinned: T rows of what `SearchTensors.streamed` names, ``streamed_words`` words each.
+        scratch: None where none is asked for.
         fetched: reached when `fetch` is done.
 
     Raises:
         DeviceMemoryError: they do not fit.
     """
 
-    def __init__(self, device: Device, stream: Stream, tensors: LoopTensors) -> None:
-        self._stream, self._limit = stream, tensors.limit
-        self._row, self._state = Layout(tensors.row), Layout(tensors.state)
-        self._constant = Layout(tensors.constant)
-        self._scratch = Layout({"logits": tensors.logits, "all_done": ("int32", (1,))})
+    def __init__(
+        self, device: Device, stream: Stream, tensors: SearchTensors, scratch_bytes: int = 0
+    ) -> None:
+        self._stream, self.tensors = stream, tensors
+        self._layouts = _layouts(tensors)
+        sizes = {name: layout.size_bytes for name, layout in self._layouts.items()}
+        self.streamed_words = _streamed_bytes(tensors, self._layouts["row"]) // WORD_BYTES
         with ExitStack() as opened:
 
             def on_device(size_bytes: int, name: str) -> Buffer:
                 return opened.enter_context(
-                    device.allocate(size_bytes, stream, what=f"{tensors.what}: {name}".removeprefix(": "))
+                    device.allocate(size_bytes, stream, what=f"{name} of {tensors.what}")
                 )
 
             def on_host(size_bytes: int, name: str) -> PinnedBuffer:
-                return opened.enter_context(device.pinned(size_bytes, what=name))
+                return opened.enter_context(device.pinned(size_bytes, what=f"{name} of {tensors.what}"))
 
-            self.rows = [on_device(self._row.size_bytes, "row") for _ in range(2)]
-            self._states = [on_device(self._state.size_bytes, "state") for _ in range(2)]
-            self._constants = on_device(self._constant.size_bytes, "memory")
-            self._logits = on_device(self._scratch.places["all_done"].offset, "logits")
-            self.all_done = on_device(4, "all_done")
-            self.history = on_device(self._row.size_bytes * tensors.limit, "history")
-            self.progress = on_device(8, "progress")
-            self.late = on_host(4, "late")
+            self._buffers = {
+                name: [on_device(sizes[name], name)] for name in (*_TWICE, *_ONCE) if sizes[name]
+            }
+            for name in _TWICE:
+                if sizes[name]:
+                    self._buffers[name].append(on_device(sizes[name], name))
+            self.rows = self._buffers["row"]
+            self.history = on_device(sizes["row"] * tensors.limit, "history")
+            self.progress = on_device(_PROGRESS, "progress")
+            self.scratch = on_device(scratch_bytes, "engines' scratch") if scratch_bytes else None
+            self.image = self._buffers["image"][0]
+            self.picture = on_host(sizes["image"], "image")
             self._sent = [
-                (buffer, on_host(buffer.size_bytes, "first step"), layout)
-                for buffer, layout in (
-                    (self.rows[0], self._row),
-                    (self._states[0], self._state),
-                    (self._constants, self._constant),
-                )
+                (self._buffers[name][0], on_host(sizes[name], f"first {name}"), self._layouts[name])
+                for name in _SENT
             ]
-            self._got_history = on_host(self.history.size_bytes, "history")
-            self._got_progress = on_host(8, "progress")
+            self._limit = on_host(_PROGRESS, "limit")
+            self._got = on_host(self.history.size_bytes, "history")
+            self.late, self.told = on_host(_FLAG, "deadline"), on_host(_FLAG, "steps")
+            self.ring = on_host(self.streamed_words * WORD_BYTES * tensors.limit, "streamed steps")
             self.fetched = opened.enter_context(device.event())
             self._opened = opened.pop_all()
+
+    @staticmethod
+    def need(tensors: SearchTensors, scratch_bytes: int = 0) -> MemoryNeed:
+        """What the buffers of such a search take, before any is taken."""
+        layouts = _layouts(tensors)
+        sizes = {name: layout.size_bytes for name, layout in layouts.items()}
+        history = sizes["row"] * tensors.limit
+        device = sum(2 * sizes[name] for name in _TWICE) + sum(sizes[name] for name in _ONCE)
+        sent = sum(sizes[name] for name in (*_SENT, "image"))
+        ring = _streamed_bytes(tensors, layouts["row"]) * tensors.limit
+        return MemoryNeed(
+            device_bytes=device + history + _PROGRESS + scratch_bytes,
+            pinned_bytes=sent + history + ring + _PROGRESS + 2 * _FLAG,
+        )
 
     @property
     def device_buffers(self) -> tuple[Buffer, ...]:
         """All that engines are bound to."""
-        return (*self.rows, *self._states, self._constants, self._logits, self.all_done)
+        bound = [buffer for buffers in self._buffers.values() for buffer in buffers]
+        return (*bound, self.scratch) if self.scratch is not None else tuple(bound)
 
-    def places(self, turn: int) -> dict[str, TensorPlace]:
-        """Where a turn's tensors are: by its name what is read, and with ``next_`` before it what is written,
-        which is the other turn's; ``next_tokens``, ``next_parents`` and ``next_alignment`` among them."""
-        read = self._row.at(self.rows[turn].address) | self._state.at(self._states[turn].address)
-        other = 1 - turn
-        written = self._row.at(self.rows[other].address) | self._state.at(self._states[other].address)
-        return (
-            read
-            | {f"next_{name}": place for name, place in written.items()}
-            | self._constant.at(self._constants.address)
-            | {
-                "logits": self._scratch.at(self._logits.address)["logits"],
-                "all_done": TensorPlace("int32", (1,), 0, self.all_done.address),
-            }
+    def at(self, group: str, turn: int = 0) -> dict[str, TensorPlace]:
+        """Where the tensors of a group are."""
+        buffers = self._buffers.get(group)
+        return self._layouts[group].at(buffers[turn].address) if buffers else {}
+
+    @property
+    def all_done(self) -> np.uint64:
+        """The address of the flag that a step sets, for a kernel."""
+        return np.uint64(self.at("logits")["all_done"].address)
+
+    def places(self, graphs: SearchGraphs, role: Role, turn: int) -> dict[str, TensorPlace]:
+        """Where a graph finds and leaves its tensors in a turn, 0 or 1, by its own names."""
+        if role == "encoder":
+            return self.at("image") | self.at("memory") | self.at("first")
+        read, made = (
+            {name: place for group in _TWICE for name, place in self.at(group, which).items()}
+            for which in (turn, 1 - turn)
         )
+        shared = self.at("constant") | self.at("memory") | self.at("logits")
+        # An alignment is a step's output, and the select graph's input in the same turn.
+        read["alignment"] = made.get("alignment", read.get("alignment"))  # type: ignore[assignment]
+        return {name: (read | shared)[name] for name in graphs.inputs(role)} | {
+            name: (made | shared)[wanted] for name, wanted in written(graphs.outputs(role))
+        }
 
-    def load(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Queue the first turn's tensors and those that stay; the host's copies are this object's own."""
+    def load(self, arrays: Mapping[str, NDArray[Any]], steps: int) -> None:
+        """Queue what a search starts from: the tensors of the first turn that are the host's to give, those
+        that stay, and how many steps it may take; the host's copies are this object's own."""
         self.late.array(np.int32, (1,))[0] = 0
+        self.told.array(np.int32, (1,))[0] = 0
         for buffer, host, layout in self._sent:
             given = {name: array for name, array in arrays.items() if name in layout.places}
             layout.write(host.array(np.uint8, (host.size_bytes,)), given)
             self._stream.copy(buffer, host)
-        self._stream.fill(self.progress, 0)
+        self._limit.array(np.int32, (3,))[:] = 0, 0, steps
+        self._stream.copy(self.progress, self._limit)
+
+    def count(self) -> tuple[int, bool]:
+        """How many steps the device has told of, and whether the last is among them."""
+        told = int(self.told.array(np.int32, (1,))[0])
+        return abs(told), told < 0
 
     def fetch(self) -> None:
         """Queue what the host gets."""
-        self._stream.copy(self._got_history, self.history)
-        self._stream.copy(self._got_progress, self.progress)
+        self._stream.copy(self._got, self.history)
         self._stream.record(self.fetched)
 
     def found(self) -> tuple[dict[str, NDArray[Any]], int]:
         """The rows of the steps that count, by name, and their number; after the host has waited."""
-        steps = int(self._got_progress.array(np.int32, (2,))[0])
-        data = self._got_history.array(np.uint8, (self._limit, self._row.size_bytes))[:steps]
-        return {name: place.of(data) for name, place in self._row.places.items()}, steps
+        steps, _ = self.count()
+        row = self._layouts["row"]
+        data = self._got.array(np.uint8, (self.tensors.limit, row.size_bytes))[:steps]
+        return {name: place.of(data) for name, place in row.places.items()}, steps
+
+    def streamed(self, step: int) -> dict[str, NDArray[Any]]:
+        """What the device has told of one step, from 0, while it goes on."""
+        size = self.streamed_words * WORD_BYTES
+        data = self.ring.array(np.uint8, (self.tensors.limit, size))[step]
+        places = self._layouts["row"].places
+        return {name: places[name].of(data) for name in self.tensors.streamed}
 
     def close(self) -> None:
         """Give everything back."""
@@ -144,3 +195,12 @@ class LoopMemory:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _layouts(tensors: SearchTensors) -> dict[str, Layout]:
+    return {name: Layout(getattr(tensors, name)) for name in (*_TWICE, *_ONCE)}
+
+
+def _streamed_bytes(tensors: SearchTensors, row: Layout) -> int:
+    last = row.places[tensors.streamed[-1]]
+    return last.offset + -(-last.size_bytes // WORD_BYTES) * WORD_BYTES

@@ -159,8 +159,7 @@ def plan_build(
         check_bucket(bucket, manifest)
     library = load_library(backend)
     device = find_device()
-    options = check(options or BuildOptions(), library, device)
-    _check_turing(library, precision, options)
+    options = check_target(library, precision, options or BuildOptions(), device)
     check_contract(manifest, precision)
     return BuildPlan(library, device, options, precision, tuple(_engines(bundle, precision, wanted)))
 
@@ -184,11 +183,22 @@ def build_bundle(
     watcher = watcher or BuildWatcher()
     for number, planned in enumerate(plan.engines):
         watcher.begin(number, planned)
-        build = partial(_build, plan, planned, cache, watcher)
-        cached = cache.fetch(plan.key(planned), build, watcher.waiting)
-        made = BundleEngine(planned, cached)
+        made = BundleEngine(planned, fetch_engine(plan, planned, cache, watcher))
         watcher.end(made)
         yield made
+
+
+def fetch_engine(
+    plan: BuildPlan, planned: PlannedEngine, cache: EngineCache, watcher: BuildWatcher | None = None
+) -> CachedEngine:
+    """One engine of a plan, or of a graph that is not in it: from the cache, or built.
+
+    Raises:
+        EngineError, CacheError, KeyboardInterrupt: as `build_bundle`.
+    """
+    watcher = watcher or BuildWatcher()
+    build = partial(_build, plan, planned, cache, watcher)
+    return cache.fetch(plan.key(planned), build, watcher.waiting)
 
 
 def _engines(bundle: Bundle, precision: str, buckets: Iterable[Bucket]) -> Iterator[PlannedEngine]:
@@ -228,13 +238,23 @@ def _select(bundle: Bundle, beams: int) -> tuple[GraphSpec, bytes | None]:
         ) from error
 
 
-def _check_turing(library: Library, precision: str, options: BuildOptions) -> None:
+def check_target(
+    library: Library, precision: str, options: BuildOptions, device: Device | None
+) -> BuildOptions:
+    """The options with their target, once this TensorRT can build this precision for it.
+
+    Raises:
+        OptionsError: an option that this TensorRT does not have, or a precision that the target does not.
+        MissingDependencyError: the GPU that it needs is not here.
+    """
+    options = check(options, library, device)
     lacking = _TURING_LACKS.get(precision)
     if library.name == TENSORRT_RTX and lacking and _TURING in options.compute_capabilities:
         raise OptionsError(
             f"{library.title} has no {lacking} matrix products for compute capability {_TURING}; build "
             f"precision fp16 for it, or leave {_TURING} out"
         )
+    return options
 
 
 def _build(plan: BuildPlan, planned: PlannedEngine, cache: EngineCache, watcher: BuildWatcher) -> Built:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 import pytest
 
-from cnnrnn.core.errors import CnnrnnError, DeviceError
+from cnnrnn.core.errors import BackendError, CnnrnnError, DeviceError
+from cnnrnn.core.search import SearchOptions
 from cnnrnn.runtime.device import Capture, Condition, open_device
 from tests.device.kernels import add_kernel, below_kernel
+from tests.device.oracle import cpu_history, device_history, on_a_device
+from tests.device.searches import ROUNDING, differences
 from tests.driver import inside
 from tests.driver.calls import ok, start
 from tests.driver.rig import Outcome, Rig
+from tests.search.hashed_model import END, hashed_model
 
 LIMIT = 3
 
@@ -101,6 +106,105 @@ def test_every_call_fails_once(rig: Rig) -> None:
         "cuLaunchKernelEx",
     } <= raised
     assert {"cuGraphInstantiateWithParams", "cuGraphLaunch", "cuStreamSynchronize", "cuEventRecord"} <= raised
+
+
+MODELS = [hashed_model(1, 17), hashed_model(2, 17)]
+SHORT = SearchOptions(beams=2, max_length=2)
+
+
+def found(backend: Any) -> list[str]:
+    """What of a search on a device is not as on the CPU."""
+    wanted = cpu_history(MODELS, 17, (END,), SHORT)
+    return differences(device_history(backend, len(MODELS), (END,), SHORT), wanted, ROUNDING)
+
+
+def search_with_a_failure(way: str, number: int, first: bool) -> list[Any]:
+    """A search whose call of this number fails, the first in its buffers or not, and one after it; what came
+    of both, and the calls of the one."""
+    with on_a_device(MODELS, 17, (END,), way) as backend:
+        if not first:
+            found(backend)
+        inside.reset()
+        inside.fail_call(number, inside.OUT_OF_MEMORY)
+        try:
+            said: Any = found(backend)
+        except BackendError as error:
+            said = f"{type(error).__name__}: {error}"
+        calls = inside.lines(inside.Lines.CALLS)
+        inside.fail_call(0)
+        return [said, found(backend), calls]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("way", "first"),
+    [("while", True), ("replay", True), ("while", False), ("replay", False), ("launch", False)],
+)
+def test_every_call_of_a_search_fails_once(way: str, first: bool, rig: Rig) -> None:
+    """One exception, nothing lost, and the next search is a good one."""
+    calls = rig.run(search_with_a_failure, way, 0, first).value[2]
+    assert len(calls) > (100 if first else 10)
+    for number, call in enumerate(calls, 1):
+        outcome = rig.try_out(search_with_a_failure, way, number, first)
+        where = f"call {number}, {call}: {outcome}"
+        assert outcome.error is None, where
+        said, second, _ = outcome.value
+        assert said == [] or "OUT_OF_MEMORY" in said or "out of memory" in said, where
+        assert second == [], where
+        assert outcome.reports == [], where
+        assert outcome.leaks in ({}, LOST_BY_CUDA_CORE.get(call)), where
+
+
+def one_search(backend: Any, number: int) -> list[Any]:
+    """What came of a search whose call of this number fails, the calls, and what came of one after it."""
+    before = len(inside.lines(inside.Lines.CALLS))
+    inside.fail_call(number, inside.OUT_OF_MEMORY)
+    try:
+        said: Any = found(backend)
+    except BackendError as error:
+        said = f"{type(error).__name__}: {error}"
+    calls = inside.lines(inside.Lines.CALLS)[before:]
+    inside.fail_call(0)
+    return [said, calls, found(backend)]
+
+
+def each_search_over_pycuda(first: bool) -> list[Any]:
+    """Of searches with a call that fails: the call, what came of that, and of one after it.
+
+    In buffers that are there each call fails once; of the first search in its buffers, one of each name.
+    """
+    seen: list[Any] = []
+
+    def search(backend: Any, number: int) -> list[str]:
+        said, calls, second = one_search(backend, number)
+        seen.append([calls[number - 1], said, second])
+        return calls
+
+    with on_a_device(MODELS, 17, (END,), "launch", "pycuda") as kept:
+        if not first:
+            found(kept)
+        calls = search(kept, 0)
+        numbers = (
+            {name: calls.index(name) + 1 for name in calls}.values() if first else range(1, 1 + len(calls))
+        )
+        for number in numbers:
+            with (
+                on_a_device(MODELS, 17, (END,), "launch", "pycuda") if first else nullcontext(kept) as backend
+            ):
+                search(backend, number)
+    return seen[1:]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", [True, False])
+def test_every_call_of_a_search_over_pycuda_fails_once(first: bool, pycuda: str, rig: Rig) -> None:
+    """As above; in one process, so that each failure is behind all the others."""
+    seen = rig.run(each_search_over_pycuda, first).value
+    assert len(seen) > 10
+    for call, said, second in seen:
+        assert said == [] or "OUT_OF_MEMORY" in said or "out of memory" in said, (call, said)
+        assert second == [], call
+    assert any(said for _, said, _ in seen)
 
 
 def nothing_there(ordinal: Any, provider: str) -> str:

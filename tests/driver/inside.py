@@ -90,6 +90,7 @@ def library() -> ctypes.CDLL:
     found.standin_count.restype = ctypes.c_uint64
     found.standin_memory_bytes.argtypes = (ctypes.c_size_t,)
     found.standin_memory_bytes.restype = ctypes.c_size_t
+    found.standin_bytes_alive.restype = ctypes.c_size_t
     found.standin_set_condition.argtypes = (ctypes.c_uint64, ctypes.c_uint)
     found.standin_enqueue.argtypes = (
         ctypes.c_void_p, ctypes.c_char_p, _Work, ctypes.c_void_p, ctypes.POINTER(_Access), ctypes.c_int,
@@ -114,6 +115,11 @@ def alive() -> dict[str, int]:
     driver = library()
     made = {name: driver.standin_alive(kind) for name, kind in KINDS.items()}
     return made | {name: driver.standin_memory_alive(place) for name, place in PLACES.items()}
+
+
+def taken_bytes() -> dict[str, int]:
+    """How many bytes were asked for and not given back."""
+    return {name: library().standin_bytes_alive(place) for name, place in PLACES.items()}
 
 
 def reset() -> None:

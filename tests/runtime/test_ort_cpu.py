@@ -12,9 +12,10 @@ import pytest
 from cnnrnn.core.bundle import write_bundle
 from cnnrnn.core.errors import BackendError, BundleError, MissingDependencyError, NotFiniteError
 from cnnrnn.core.manifest import GraphSpec, TensorSpec
-from cnnrnn.runtime import ort_cpu
+from cnnrnn.runtime import graphs, ort_cpu
+from cnnrnn.runtime.graphs import Graphs
 from cnnrnn.runtime.model import load
-from cnnrnn.runtime.ort_cpu import Graphs, OrtCpuBackend
+from cnnrnn.runtime.ort_cpu import OrtCpuBackend
 from tests.runtime import tiny_bundle
 
 
@@ -118,7 +119,7 @@ def test_a_width_that_the_bundle_does_not_carry_is_made(written_bundle, monkeypa
     def absent(*_, **__):
         raise MissingDependencyError("onnx is not installed", name="onnx")
 
-    monkeypatch.setattr(ort_cpu, "make_select", absent)
+    monkeypatch.setattr(graphs, "make_select", absent)
     with load(written_bundle, threads=1) as model:
         assert model(pictures[0], beams=5).text
         with pytest.raises(

@@ -12,9 +12,10 @@ from cnnrnn.core.errors import BackendError
 from cnnrnn.core.phrases import Phrases
 from cnnrnn.core.search import options_for
 from cnnrnn.runtime.clock import Clock
+from cnnrnn.runtime.graphs import Graphs
 from cnnrnn.runtime.image import fit
 from cnnrnn.runtime.loop import Search, SpecialTokens, decode, prepare
-from cnnrnn.runtime.ort_cpu import Graphs, OrtCpuBackend
+from cnnrnn.runtime.ort_cpu import OrtCpuBackend
 from cnnrnn.runtime.ort_select import BoundSelect
 from cnnrnn.runtime.search_inputs import start
 from cnnrnn.runtime.selecting import BindsSelect

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -36,6 +37,7 @@ class CudaCoreDevice(BaseDevice):
         checked_ordinal(ordinal)
         self._core = require("cuda.core", _EXTRA)
         self._driver = require("cuda.bindings.driver", _EXTRA)
+        self._ordinal, self._started = ordinal, threading.local()
         super().__init__(Failures(), self._found(ordinal))
         before = self._call("asking for the current context", self._driver.cuCtxGetCurrent)
         try:
@@ -54,11 +56,23 @@ class CudaCoreDevice(BaseDevice):
     def current(self) -> Iterator[None]:
         if self._raw is None:
             raise ClosedError("the device was closed")
-        self._call("making the GPU's context current", self._driver.cuCtxPushCurrent, self._context)
+        # Also where the context is lost: what was made in it is still to be given back.
+        self._call(
+            "making the GPU's context current", self._driver.cuCtxPushCurrent, self._context, releases=True
+        )
         try:
+            self._start_thread()
             yield
         finally:
             self._driver.cuCtxPopCurrent()
+
+    def _start_thread(self) -> None:
+        """Every thread has devices of ``cuda.core`` of its own, each to be made current once."""
+        if getattr(self._started, "done", False) or self._failures.lost:
+            return
+        with self._failures.told("starting the GPU in a thread"):
+            self._core.Device(self._ordinal).set_current()
+        self._started.done = True
 
     def free_bytes(self) -> int:
         free, _ = self._call("asking for free device memory", self._driver.cuMemGetInfo)

@@ -172,6 +172,12 @@ EXPORT size_t standin_memory_bytes(uintptr_t address) {
     return a && a->at == address ? a->bytes : 0;
 }
 
+EXPORT size_t standin_bytes_alive(int place) {
+    size_t bytes = 0;
+    for (const Allocation *a = allocations; a; a = a->next)
+        if (a->alive && (int)a->place == place) bytes += a->bytes;
+    return bytes;
+}
 int memory_alive(Place place) {
     int alive = 0;
     for (const Allocation *a = allocations; a; a = a->next)
