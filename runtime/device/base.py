@@ -43,7 +43,8 @@ class BaseDevice(Closing):
     """
 
     def __init__(self, failures: Failures, raw: Any) -> None:
-        self._failures, self._raw = failures, raw
+        self._failures = failures
+        self._raw: Any = raw
         self._compiled: dict[str, Any] = {}
         self._kernels: dict[tuple[str, str], Any] = {}
         self._lock = threading.Lock()

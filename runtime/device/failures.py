@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from importlib import import_module
 
 from cnnrnn.core.errors import CnnrnnError, DeviceError
 
@@ -47,7 +48,11 @@ _LOST_ADVICE = (
 
 def code_of(error: BaseException) -> str:
     """The driver's name of an error, or an empty text for an exception whose message has none."""
-    match = _CODE.search(str(error))
+    said = str(error)
+    if said.isdigit():  # cuda.core's own where it asks for the time between events
+        with suppress(ValueError, ImportError):
+            return str(import_module("cuda.bindings.driver").CUresult(int(said)).name)
+    match = _CODE.search(said)
     return match.group(1) if match else ""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any
 
 from cnnrnn.core.errors import ClosedError, DeviceError
@@ -38,7 +38,7 @@ class CudaCoreDevice(BaseDevice):
         self._core = require("cuda.core", _EXTRA)
         self._driver = require("cuda.bindings.driver", _EXTRA)
         self._ordinal, self._started = ordinal, threading.local()
-        super().__init__(Failures(self._code), self._found(ordinal))
+        super().__init__(Failures(), self._found(ordinal))
         before = self._call("asking for the current context", self._driver.cuCtxGetCurrent)
         try:
             with self._failures.told("starting the GPU"):
@@ -116,15 +116,6 @@ class CudaCoreDevice(BaseDevice):
 
     def _load(self, code: Any, name: str) -> CoreKernel:
         return load_kernel(code, name, driver_tells_sizes=self._info.driver_cuda >= _TELLS_SIZES)
-
-    def _code(self, error: BaseException) -> str:
-        """Where it asks for the time between two events, ``cuda.core`` says the error's number alone."""
-        said = str(error)
-        if not said.isdigit():
-            return code_of(error)
-        with suppress(ValueError):
-            return str(self._driver.CUresult(int(said)).name)
-        return ""
 
     def _found(self, ordinal: int) -> Any:
         try:

@@ -16,8 +16,9 @@ from cnnrnn.runtime.device.pycuda.libcuda import Libcuda
 # primary context, which the driver refuses, and leave it current.
 _contexts: dict[int, Any] = {}
 _lock = threading.Lock()
-# What could not be given back in its context. To collect it elsewhere ends the process, so it stays.
-_stuck: list[list[Any]] = []
+# By device, what could not be given back, since its context could not be made current: pycuda ends the
+# process if that happens to it again, so it stays until something else is given back.
+_stuck: dict[int, list[Any]] = {}
 
 
 class PrimaryContext:
@@ -34,8 +35,9 @@ class PrimaryContext:
         with _lock, failures.told("starting the GPU"):
             if ordinal not in _contexts:
                 _contexts[ordinal] = raw.retain_primary_context()
-                atexit.register(_let_go, libcuda, ordinal, os.getpid())
+                atexit.register(let_go, libcuda, ordinal, os.getpid())
             self._raw = _contexts[ordinal]
+            self._stuck = _stuck.setdefault(ordinal, [])
 
     @contextmanager
     def current(self) -> Iterator[None]:
@@ -44,19 +46,23 @@ class PrimaryContext:
         What the caller has current may be a context that pycuda does not know, torch's say; pycuda's stack
         would lose it.
         """
-        with self._failures.told("making the GPU's context current"):
+        entered, before = False, 0
+        # Also where the context is lost: what was made in it is still to be given back.
+        with self._failures.releasing("making the GPU's context current"):
             before = self._push()
+            entered = True
         try:
             yield
         finally:
-            self._pop(before)
+            if entered:
+                self._pop(before)
 
     @contextmanager
-    def releasing(self, what: str, held: list[Any]) -> Iterator[None]:
+    def releasing(self, what: str, held: list[Any] | None = None) -> Iterator[None]:
         """For giving something back: within the context, whatever is current, and if it is lost too.
 
         Args:
-            held: what is given back, and nobody else's.
+            held: what is given back, and has no other reference.
 
         Raises:
             DeviceError: the driver refused.
@@ -68,9 +74,10 @@ class PrimaryContext:
             try:
                 before = self._push()
             except BaseException:
-                _stuck.append(held)
+                self._stuck.append(held)
                 raise
             try:
+                self._stuck.clear()
                 yield
             finally:
                 self._pop(before)
@@ -109,13 +116,11 @@ class PrimaryContext:
                 self._libcuda.set_current(before)
 
 
-def _let_go(libcuda: Libcuda, ordinal: int, process: int) -> None:
+def let_go(libcuda: Libcuda, ordinal: int, process: int) -> None:
     """Give the context back at the end of the process that retained it, while the driver is there."""
-    context = _contexts.pop(ordinal)
-    if os.getpid() != process:
-        _stuck.append([context])
+    if os.getpid() != process or ordinal not in _contexts:
         return
     with suppress(Exception):
         before = libcuda.current()
-        context.detach()
+        _contexts.pop(ordinal).detach()
         libcuda.set_current(before)

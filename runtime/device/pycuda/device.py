@@ -14,7 +14,13 @@ from cnnrnn.runtime.device.protocol import DeviceInfo, Stream
 from cnnrnn.runtime.device.pycuda.compiler import compile_source
 from cnnrnn.runtime.device.pycuda.context import PrimaryContext
 from cnnrnn.runtime.device.pycuda.libcuda import Libcuda
-from cnnrnn.runtime.device.pycuda.stream import PycudaEvent, PycudaKernel, PycudaMemory, PycudaStream
+from cnnrnn.runtime.device.pycuda.stream import (
+    Function,
+    PycudaEvent,
+    PycudaKernel,
+    PycudaMemory,
+    PycudaStream,
+)
 
 _EXTRA = "pycuda"
 _NON_BLOCKING = 1  # CU_STREAM_NON_BLOCKING, which pycuda has no name for
@@ -88,8 +94,9 @@ class PycudaDevice(BaseDevice):
 
     def close(self) -> None:
         """Let go of the device and unload its kernels; what was made of it has to be closed before."""
+        held = [kernel.raw.let_go() for kernel in self._kernels.values()] + self._modules
+        self._modules = []
         super().close()
-        held, self._modules = self._modules, []
         if held:
             with self._context.releasing("unloading kernels", held):
                 held.clear()
@@ -110,7 +117,8 @@ class PycudaDevice(BaseDevice):
 
     def _load(self, code: Any, name: str) -> PycudaKernel:
         cubin, module = code
-        return PycudaKernel(module.get_function(name), name, self._libcuda.argument_sizes(cubin, name))
+        function = Function(module.get_function(name))
+        return PycudaKernel(function, name, self._libcuda.argument_sizes(cubin, name))
 
     def _code_of(self, error: BaseException) -> str:
         return code_of(error) or self._libcuda.code_of(error)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ctypes
 import re
+from ctypes import byref
 from typing import Any
 
 _LIBRARY = "libcuda.so.1"  # pycuda is linked with it, so it is there where pycuda is
 _CODES = range(1, 1000)
+_NO_SUCH_ARGUMENT = 1  # CUDA_ERROR_INVALID_VALUE
 # "cuMemAlloc failed: out of memory", and after a dash what the call itself says of it.
 _SAID = re.compile(r"\bcu\w+ failed: (.*)", re.DOTALL)
 
@@ -22,7 +24,7 @@ class Libcuda:
     def current(self) -> int:
         """The thread's current context, 0 for none."""
         context = ctypes.c_void_p()
-        self._call("cuCtxGetCurrent", ctypes.byref(context))
+        self._call("cuCtxGetCurrent", byref(context))
         return context.value or 0
 
     def set_current(self, context: int) -> None:
@@ -50,25 +52,28 @@ class Libcuda:
         if not hasattr(self._library, "cuFuncGetParamInfo"):
             return None
         module, function = ctypes.c_void_p(), ctypes.c_void_p()
-        self._call("cuModuleLoadData", ctypes.byref(module), code)
+        self._call("cuModuleLoadData", byref(module), code)
         try:
-            self._call("cuModuleGetFunction", ctypes.byref(function), module, name.encode())
+            self._call("cuModuleGetFunction", byref(function), module, name.encode())
             sizes: list[int] = []
             offset, size = ctypes.c_size_t(), ctypes.c_size_t()
-            while not self._library.cuFuncGetParamInfo(
-                function, ctypes.c_size_t(len(sizes)), ctypes.byref(offset), ctypes.byref(size)
-            ):
+            while not self._call(
+                "cuFuncGetParamInfo", function, ctypes.c_size_t(len(sizes)), byref(offset), byref(size),
+                also=_NO_SUCH_ARGUMENT,
+            ):  # fmt: skip
                 sizes.append(size.value)
             return tuple(sizes)
         finally:
             self._call("cuModuleUnload", module)
 
-    def _call(self, function: str, *arguments: Any) -> None:
-        error = getattr(self._library, function)(*arguments)
-        if error:
+    def _call(self, function: str, *arguments: Any, also: int = 0) -> int:
+        """A function's answer: success, or the one other that is expected."""
+        error: int = getattr(self._library, function)(*arguments)
+        if error not in (0, also):
             raise RuntimeError(self._told("cuGetErrorName", error) or f"{function} gave {error}")
+        return error
 
     def _told(self, function: str, code: int) -> str:
         text = ctypes.c_char_p()
-        getattr(self._library, function)(code, ctypes.byref(text))
+        getattr(self._library, function)(code, byref(text))
         return (text.value or b"").decode(errors="replace")

@@ -21,7 +21,24 @@ class PycudaMemory(BaseMemory):
 
 
 class PycudaKernel(CompiledKernel):
-    """A function of pycuda's."""
+    """A `Function`, and the sizes of its arguments."""
+
+
+class Function:
+    """A function of pycuda's, which keeps its module loaded as long as it is there itself."""
+
+    def __init__(self, raw: Any) -> None:
+        self._raw = raw
+
+    def __call__(self, *arguments: Any, **options: Any) -> None:
+        if self._raw is None:
+            raise ClosedError("the device was closed")
+        self._raw(*arguments, **options)
+
+    def let_go(self) -> Any:
+        """What pycuda has of it, which is nobody else's then."""
+        raw, self._raw = self._raw, None
+        return raw
 
 
 class PycudaEvent(Closing):
@@ -114,7 +131,8 @@ class PycudaStream(BaseQueue, Closing):
 
     def drain(self) -> None:
         if self._raw is not None:
-            self._raw.synchronize()
+            with self._context.releasing("waiting for a stream"):
+                self._raw.synchronize()
 
     def close(self) -> None:
         """Wait for what is queued, which is not counted, and give the stream back."""
