@@ -6,7 +6,7 @@ VENV ?= .venv
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-oracles test-install engine-bindings lint format train-emoji judge-emoji opencv-extra clean
+.PHONY: help demo test test-oracles test-install engine-bindings pycuda lint format train-emoji judge-emoji opencv-extra clean
 
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check
@@ -43,7 +43,8 @@ demo: $(VENV)/.installed-demo
 
 # In two halves, side by side: the one that compiles engines takes as long as all others. Without job control (-m) the
 # shell would let what it starts behind ignore Ctrl-C, which some tests send.
-test: $(VENV)/.installed-test engine-bindings
+test: $(VENV)/.installed-test
+	@$(MAKE) --no-print-directory -j2 engine-bindings pycuda
 	@set -m; said="$$(mktemp)"; code=0; \
 	$(PY) -m pytest $(COMPILING) >"$$said" 2>&1 & half=$$!; \
 	trap 'kill -INT -- "-$$half" 2>/dev/null; exit 130' INT; \
@@ -67,6 +68,10 @@ engine-bindings: $(VENV)/.installed-test
 	  said="$$($(PIP) install --quiet --no-deps --only-binary :all: --upgrade --target "$$folder" "$$wheel" 2>&1)" \
 	    || echo "$$wheel cannot be had here, so its tests are skipped: $${said##*ERROR: }" >&2; \
 	done
+
+# The same for pycuda, which has no wheel: about forty seconds of one processor, once.
+pycuda: $(VENV)/.installed-test
+	@$(PY) -m tests.driver.build_pycuda || true
 
 lint: $(VENV)/.installed-test
 	$(VENV)/bin/ruff check .

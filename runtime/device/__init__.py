@@ -8,6 +8,10 @@ with open_device() as device, device.current(), device.stream() as stream:
 
 from __future__ import annotations
 
+from contextlib import suppress
+from importlib.util import find_spec
+
+from cnnrnn.core.errors import MissingDependencyError, OptionsError
 from cnnrnn.runtime.device.counters import Counters
 from cnnrnn.runtime.device.protocol import (
     Argument,
@@ -44,17 +48,49 @@ __all__ = [
 ]
 
 
-def open_device(ordinal: int = 0) -> Device:
-    """The GPU of this number, through ``cuda.core``.
+# The modules of the providers, in the order of preference.
+_PROVIDERS = {"cuda-core": "cuda.core", "pycuda": "pycuda"}
+
+
+def open_device(ordinal: int = 0, provider: str = "auto") -> Device:
+    """The GPU of this number.
 
     Its primary context is used, which torch, CuPy and CUDA's runtime use too, and never reset; whatever
     context the caller has is current again when this returns.
 
+    Args:
+        provider: ``"cuda-core"``; ``"pycuda"``, which has no graphs; or ``"auto"``, the first of the two that
+            is installed.
+
     Raises:
-        OptionsError: no number of a device.
+        OptionsError: no number of a device, or no provider.
         NoDeviceError: there is no driver, no GPU, or none of this number.
-        MissingDependencyError: ``cuda.core`` is not installed.
+        MissingDependencyError: the provider, or either of them, is not installed.
     """
+    if provider not in ("auto", *_PROVIDERS):
+        raise OptionsError(f"provider={provider!r}; it is one of auto, {', '.join(_PROVIDERS)}")
+    if provider == "pycuda" or (provider == "auto" and _installed() == "pycuda"):
+        from cnnrnn.runtime.device.pycuda import PycudaDevice
+
+        return PycudaDevice(ordinal)
     from cnnrnn.runtime.device.cuda_core import CudaCoreDevice
 
     return CudaCoreDevice(ordinal)
+
+
+def _installed() -> str:
+    """The first provider that is installed, whether it can be used or not.
+
+    Raises:
+        MissingDependencyError: none is.
+    """
+    for name, module in _PROVIDERS.items():
+        with suppress(ModuleNotFoundError):  # of a parent
+            if find_spec(module) is not None:
+                return name
+    raise MissingDependencyError(
+        "Neither cuda.core nor pycuda is installed, which reach a GPU. Install one of them: "
+        "pip install 'cnnrnn[cuda13]' (or cuda12: the driver's CUDA), or 'cnnrnn[pycuda]', which is built "
+        "from source",
+        name="cuda.core",
+    )

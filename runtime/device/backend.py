@@ -9,6 +9,7 @@ same time have a session each, with a stream and buffers of its own, and share t
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import deque
@@ -20,14 +21,14 @@ from typing import Any
 
 import numpy as np
 
-from cnnrnn.core.errors import OptionsError
+from cnnrnn.core.errors import CnnrnnError, OptionsError
 from cnnrnn.core.search import SearchOptions, check_batch
 from cnnrnn.runtime import search_inputs
 from cnnrnn.runtime.clock import Clock
 from cnnrnn.runtime.device.engines import Engine, Source
 from cnnrnn.runtime.device.loop import Way, choose
 from cnnrnn.runtime.device.loop_memory import MemoryNeed
-from cnnrnn.runtime.device.pool import Pool, Sharing
+from cnnrnn.runtime.device.pool import Pool, Sharing, close_all
 from cnnrnn.runtime.device.protocol import Device
 from cnnrnn.runtime.device.search import DeviceSearch
 from cnnrnn.runtime.device.session import Picture, Session, memory_need
@@ -37,6 +38,8 @@ from cnnrnn.runtime.graph_check import check_contract
 from cnnrnn.runtime.graphs import Graphs, select_graph
 from cnnrnn.runtime.search_inputs import Arrays, SpecialTokens
 from cnnrnn.runtime.select import SelectKind
+
+_log = logging.getLogger(__name__)
 
 # A session has room for so many steps at least, so that most searches can use the same.
 _LEAST_STEPS = 32
@@ -87,6 +90,7 @@ class DeviceBackend:
         self._turn: threading.Lock | None = threading.Lock() if source.stream is not None else None
         self._open, self._closed = 0, False
         self._abandoned: deque[DeviceSearch] = deque()
+        self._unwanted: deque[Session] = deque()
 
     @property
     def overlaps(self) -> bool:
@@ -184,8 +188,7 @@ class DeviceBackend:
                 return
             self._closed = True
         self._close_abandoned()
-        with self._device.current():
-            self._sessions.close()
+        self._close_sessions(self._sessions.close())
         self._close_when_idle()
 
     def _leave(self, search: DeviceSearch) -> None:
@@ -199,16 +202,26 @@ class DeviceBackend:
                 self._abandoned.popleft().close()
 
     def _give_back(self, bucket: _Bucket, session: Session, usable: bool) -> None:
-        with self._device.current():
-            self._ended(bucket, session, usable=usable)
+        self._ended(bucket, session, usable=usable)
         if self._turn is not None:
             self._turn.release()
         self._close_when_idle()
 
     def _ended(self, bucket: _Bucket, session: Session, *, usable: bool) -> None:
-        self._sessions.give_back(bucket, session, usable)
+        self._close_sessions(self._sessions.give_back(bucket, session, usable))
         with self._lock:
             self._open -= 1
+
+    def _close_sessions(self, unwanted: list[Session]) -> None:
+        """Where not even that can be done, they stay for the next time."""
+        self._unwanted.extend(unwanted)
+        if self._unwanted:
+            try:
+                with self._device.current():
+                    while self._unwanted:
+                        close_all([self._unwanted.pop()])
+            except CnnrnnError as error:
+                _log.warning("%s", error)
 
     def _close_when_idle(self) -> None:
         with self._lock:

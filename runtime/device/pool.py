@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
@@ -53,13 +53,16 @@ class Pool(Generic[Key, Made]):
             try:
                 return make()
             except DeviceMemoryError as error:
-                if not self._close_idle():
+                idle = self._let_go_of_idle()
+                if not idle:
                     raise
                 _log.info("%s; tried again without the %s that were waiting", error, self._what)
+                close_all(idle)
             return make()
 
-    def give_back(self, key: Key, made: Made, usable: bool) -> None:
-        """Let it wait for the next; it is closed if it is not usable, or there is no room."""
+    def give_back(self, key: Key, made: Made, usable: bool) -> list[Made]:
+        """Let it wait for the next. What is to be closed: it itself if it is not usable, or another one where
+        there is no room."""
         unwanted = []
         with self._lock:
             if usable and not self._closed:
@@ -68,14 +71,14 @@ class Pool(Generic[Key, Made]):
                     unwanted.append(self._idle.pop(0)[1])
             else:
                 unwanted.append(made)
-        _close_all(unwanted)
+        return unwanted
 
-    def close(self) -> None:
-        """Close those that wait; those in use are closed when they are given back."""
+    def close(self) -> list[Made]:
+        """None waits any more; what is to be closed: those that did. Those in use are when they come back."""
         with self._lock:
             self._closed = True
         with self._making:
-            self._close_idle()
+            return self._let_go_of_idle()
 
     def _waiting(self, key: Key) -> Made | None:
         with self._lock:
@@ -86,11 +89,10 @@ class Pool(Generic[Key, Made]):
                     return self._idle.pop(place)[1]
         return None
 
-    def _close_idle(self) -> bool:
+    def _let_go_of_idle(self) -> list[Made]:
         with self._lock:
             idle, self._idle = self._idle, []
-        _close_all(made for _, made in idle)
-        return bool(idle)
+        return [made for _, made in idle]
 
 
 @dataclass
@@ -126,7 +128,7 @@ class Sharing(Generic[Key, Made]):
                 shared.made.close()
 
 
-def _close_all(unwanted: Any) -> None:
+def close_all(unwanted: Iterable[Any]) -> None:
     """Where one cannot be closed, the others still are."""
     for made in unwanted:
         try:

@@ -1,5 +1,5 @@
 from __future__ import annotations
 
-from tests.driver.conftest import rig
+from tests.driver.conftest import provider, pycuda, rig
 
-__all__ = ["rig"]
+__all__ = ["provider", "pycuda", "rig"]

@@ -58,13 +58,13 @@ class FunctionSource(HostSource):
 
 @contextmanager
 def on_a_device(
-    models: Sequence[StepModel], vocabulary: int, ends: tuple[int, ...], way: str
+    models: Sequence[StepModel], vocabulary: int, ends: tuple[int, ...], way: str, provider: str = "auto"
 ) -> Iterator[DeviceBackend]:
     """A backend that searches with these models, one for each picture."""
     emulate_all()
     source = FunctionSource(models, vocabulary, len(ends))
     graphs = Graphs(_manifest(vocabulary, ends), "fp32", lambda _: b"")
-    backend = DeviceBackend("functions", graphs, open_device(), source, way)
+    backend = DeviceBackend("functions", graphs, open_device(provider=provider), source, way)
     try:
         yield backend
     finally:

@@ -69,7 +69,8 @@ def looping(
 ) -> Iterator[DeviceBackend]:
     """A backend over the stand-in driver."""
     emulate_all()
-    backend = DeviceBackend("on a device", graphs, open_device(), source or HostSource(), way)
+    device = open_device(provider=provider)
+    backend = DeviceBackend("on a device", graphs, device, source or HostSource(), way)
     try:
         yield backend
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -154,9 +155,61 @@ def test_every_call_of_a_search_fails_once(way: str, first: bool, rig: Rig) -> N
         assert outcome.leaks in ({}, LOST_BY_CUDA_CORE.get(call)), where
 
 
-def nothing_there(ordinal: Any) -> str:
+def one_search(backend: Any, number: int) -> list[Any]:
+    """What came of a search whose call of this number fails, the calls, and what came of one after it."""
+    before = len(inside.lines(inside.Lines.CALLS))
+    inside.fail_call(number, inside.OUT_OF_MEMORY)
     try:
-        open_device(ordinal)
+        said: Any = found(backend)
+    except BackendError as error:
+        said = f"{type(error).__name__}: {error}"
+    calls = inside.lines(inside.Lines.CALLS)[before:]
+    inside.fail_call(0)
+    return [said, calls, found(backend)]
+
+
+def each_search_over_pycuda(first: bool) -> list[Any]:
+    """Of searches with a call that fails: the call, what came of that, and of one after it.
+
+    In buffers that are there each call fails once; of the first search in its buffers, one of each name.
+    """
+    seen: list[Any] = []
+
+    def search(backend: Any, number: int) -> list[str]:
+        said, calls, second = one_search(backend, number)
+        seen.append([calls[number - 1], said, second])
+        return calls
+
+    with on_a_device(MODELS, 17, (END,), "launch", "pycuda") as kept:
+        if not first:
+            found(kept)
+        calls = search(kept, 0)
+        numbers = (
+            {name: calls.index(name) + 1 for name in calls}.values() if first else range(1, 1 + len(calls))
+        )
+        for number in numbers:
+            with (
+                on_a_device(MODELS, 17, (END,), "launch", "pycuda") if first else nullcontext(kept) as backend
+            ):
+                search(backend, number)
+    return seen[1:]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", [True, False])
+def test_every_call_of_a_search_over_pycuda_fails_once(first: bool, pycuda: str, rig: Rig) -> None:
+    """As above; in one process, so that each failure is behind all the others."""
+    seen = rig.run(each_search_over_pycuda, first).value
+    assert len(seen) > 10
+    for call, said, second in seen:
+        assert said == [] or "OUT_OF_MEMORY" in said or "out of memory" in said, (call, said)
+        assert second == [], call
+    assert any(said for _, said, _ in seen)
+
+
+def nothing_there(ordinal: Any, provider: str) -> str:
+    try:
+        open_device(ordinal, provider)
     except CnnrnnError as error:
         return f"{type(error).__name__}: {error}"
     return ""
@@ -171,15 +224,15 @@ def nothing_there(ordinal: Any) -> str:
         (True, "1", "OptionsError: device=True; "),
     ],
 )
-def test_a_gpu_that_is_not_there(ordinal: Any, devices: str, said: str, rig: Rig) -> None:
-    outcome = rig.try_out(nothing_there, ordinal, STANDIN_DEVICES=devices)
+def test_a_gpu_that_is_not_there(ordinal: Any, devices: str, said: str, provider: str, rig: Rig) -> None:
+    outcome = rig.try_out(nothing_there, ordinal, provider, STANDIN_DEVICES=devices)
     assert outcome.error is None
     assert outcome.value.startswith(said)
 
 
-def a_kernel_that_fails() -> list[str]:
+def a_kernel_that_fails(provider: str) -> list[str]:
     """The context is lost: the wait says so, all that follows says so, and closing still closes."""
-    with open_device() as device, device.current():
+    with open_device(provider=provider) as device, device.current():
         said = []
         with device.stream() as stream, device.allocate(4, stream) as memory:
             inside.enqueue(stream.handle, lambda: 1 // 0, name="engine")
@@ -195,8 +248,8 @@ def a_kernel_that_fails() -> list[str]:
             raise DeviceError("; ".join(said))
 
 
-def test_a_lost_context_is_told_of(rig: Rig) -> None:
-    outcome = rig.try_out(a_kernel_that_fails)
+def test_a_lost_context_is_told_of(provider: str, rig: Rig) -> None:
+    outcome = rig.try_out(a_kernel_that_fails, provider)
     assert outcome.error is not None
     first, *rest = outcome.error.removeprefix("DeviceError: ").split("; compute-sanitizer finds the kernel; ")
     assert first.startswith("waiting for a stream failed: CUDA_ERROR_LAUNCH_FAILED. The GPU's context")
@@ -206,8 +259,8 @@ def test_a_lost_context_is_told_of(rig: Rig) -> None:
     assert all("not tried after CUDA_ERROR_LAUNCH_FAILED" in said for said in rest)
 
 
-def after_a_fork() -> str:
-    with open_device() as device, device.current(), device.stream():
+def after_a_fork(provider: str) -> str:
+    with open_device(provider=provider) as device, device.current(), device.stream():
         reader, writer = os.pipe()
         if os.fork() == 0:
             try:
@@ -219,15 +272,15 @@ def after_a_fork() -> str:
         return os.read(reader, 1000).decode()
 
 
-def test_a_forked_process_is_told_what_to_do(rig: Rig) -> None:
-    said = rig.try_out(after_a_fork).value
+def test_a_forked_process_is_told_what_to_do(provider: str, rig: Rig) -> None:
+    said = rig.try_out(after_a_fork, provider).value
     assert said.startswith(
         "making a stream failed: CUDA_ERROR_NOT_INITIALIZED. CUDA cannot be used in a process"
     )
     assert "'spawn'" in said
 
 
-def of_the_callers() -> list[bool]:
+def of_the_callers(provider: str) -> list[bool]:
     """A context of the caller's own is current before and after, and in between only for others."""
     cu = start()
     own = ok(cu.cuCtxCreate(None, 0, 0))
@@ -235,7 +288,7 @@ def of_the_callers() -> list[bool]:
     def is_own() -> bool:
         return int(ok(cu.cuCtxGetCurrent())) == int(own)
 
-    with open_device() as device:
+    with open_device(provider=provider) as device:
         seen = [is_own()]
         with device.current():
             seen.append(is_own())
@@ -245,8 +298,8 @@ def of_the_callers() -> list[bool]:
     return seen
 
 
-def test_the_callers_context_stays(rig: Rig) -> None:
-    assert rig.run(of_the_callers).value == [True, False, True]
+def test_the_callers_context_stays(provider: str, rig: Rig) -> None:
+    assert rig.run(of_the_callers, provider).value == [True, False, True]
 
 
 def raises_in_a_capture() -> list[Any]:

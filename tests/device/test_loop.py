@@ -26,12 +26,12 @@ OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 
-def searches(way: str, pictures: int, options: dict[str, Any]) -> list[Any]:
+def searches(way: str, pictures: int, options: dict[str, Any], provider: str = "cuda-core") -> list[Any]:
     """The same search twice in the same buffers; what differs, and the counters of the second."""
     chosen: dict[str, Any] = {"max_length": 12} | options
     searched = Searched(Question(pictures, SearchOptions(**chosen)))
     wanted = searched.on_the_cpu()
-    with looping(searched.graphs, way) as backend:
+    with looping(searched.graphs, way, provider=provider) as backend:
         first = searched.on(backend)
         inside.reset()
         second = searched.on(backend)
@@ -65,28 +65,36 @@ def test_batches(pictures: int, rig: Rig) -> None:
     assert rig.run(searches, "while", pictures, {"beams": 5}).value[0] == []
 
 
-def stopped(way: str, deadline_ms: float) -> list[Any]:
+def stopped(way: str, deadline_ms: float, provider: str = "cuda-core") -> list[Any]:
     """A search with a deadline, and one without after it."""
     searched = Searched(Question(1, SearchOptions(max_length=12, beams=3)))
     wanted = searched.on_the_cpu()
-    with looping(searched.graphs, way) as backend:
+    with looping(searched.graphs, way, provider=provider) as backend:
         late = searched.on(backend, deadline_ms)
         return [len(late.tokens), len(wanted.tokens), differences(searched.on(backend), wanted)]
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_a_deadline(way: str, rig: Rig) -> None:
+def check_deadlines(rig: Rig, way: str, provider: str) -> None:
     """The step that runs when it passes is the last; the stand-in runs nothing before the host asks."""
-    steps, all_steps, different = rig.run(stopped, way, 0.001).value
+    steps, all_steps, different = rig.run(stopped, way, 0.001, provider).value
     assert steps == 1 < all_steps
     assert different == []
-    steps, all_steps, different = rig.run(stopped, way, 60_000.0).value
+    steps, all_steps, different = rig.run(stopped, way, 60_000.0, provider).value
     assert steps == all_steps
     assert different == []
 
 
-def way_of(way: str, captures: bool) -> str:
-    with open_device() as device:
+@pytest.mark.parametrize("way", WAYS)
+def test_a_deadline(way: str, rig: Rig) -> None:
+    check_deadlines(rig, way, "cuda-core")
+
+
+def test_a_deadline_over_pycuda(pycuda: str, rig: Rig) -> None:
+    check_deadlines(rig, "launch", pycuda)
+
+
+def way_of(way: str, captures: bool, provider: str = "cuda-core") -> str:
+    with open_device(provider=provider) as device:
         try:
             return choose(device, way, captures=captures)
         except CnnrnnError as error:
@@ -116,3 +124,24 @@ def test_the_way_is_what_the_engines_can(rig: Rig) -> None:
     assert rig.run(way_of, "auto", False).value == "launch"
     said = rig.run(way_of, "replay", False).value
     assert said.startswith("loop='replay' cannot be had with these engines; there is launch")
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_it_searches_over_pycuda_too(name: str, pycuda: str, rig: Rig) -> None:
+    different, used, crossed, counted, driver = rig.run(searches, "auto", 2, OPTIONS[name], pycuda).value
+    assert different == []
+    assert used == "launch"
+    assert crossed == {"host_to_device_bytes": 0, "device_to_host_bytes": 0, "synchronizes": 0}
+    assert counted["synchronizes"] == driver["synchronizes"] == 1
+    assert driver["pageable"] == 0
+    for copies in ("host_to_device", "device_to_host", "device_to_device"):
+        assert counted[f"{copies}_bytes"] == driver[f"{copies}_bytes"]
+    assert counted["launches"] == driver["kernels"]
+
+
+def test_pycuda_has_no_graphs(pycuda: str, rig: Rig) -> None:
+    assert rig.run(way_of, "auto", True, pycuda).value == "launch"
+    for way in ("while", "replay"):
+        said = rig.run(way_of, way, True, pycuda).value
+        assert said.startswith(f"loop={way!r} cannot be had on stand-in 0")
+        assert "there is launch" in said

@@ -94,10 +94,14 @@ def touch(on: Any, *, reads: Sequence[Span] = (), writes: Sequence[Span] = (), n
     assert inside.enqueue(int(on), lambda: None, reads=reads, writes=writes, name=name) == 0
 
 
+def cubin(source: str) -> bytes:
+    """What NVRTC makes of it."""
+    options = core().ProgramOptions(std="c++17", arch="sm_86")
+    return bytes(core().Program(source, code_type="c++", options=options).compile("cubin").code)
+
+
 def compiled(source: str, name: str) -> Any:
     """A kernel, compiled by NVRTC."""
-    options = core().ProgramOptions(std="c++17", arch="sm_86")
-    code = core().Program(source, code_type="c++", options=options).compile("cubin").code
     cu = driver()
-    library = ok(cu.cuLibraryLoadData(code, [], [], 0, [], [], 0))
+    library = ok(cu.cuLibraryLoadData(cubin(source), [], [], 0, [], [], 0))
     return ok(cu.cuLibraryGetKernel(library, name.encode()))

@@ -5,7 +5,9 @@ from collections.abc import Iterator
 import pytest
 
 from tests.driver.build import missing
+from tests.driver.build_pycuda import FOLDER
 from tests.driver.rig import Rig
+from tests.engine.rigs.bindings import absent
 
 
 @pytest.fixture(scope="session")
@@ -18,3 +20,20 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     rig = Rig(tmp_path_factory.mktemp("driver"))
     yield rig
     rig.close()
+
+
+@pytest.fixture(scope="session")
+def pycuda() -> str:
+    """The provider's name; skips, or fails, where `make pycuda` could not build it."""
+    if not (FOLDER / "pycuda").is_dir():
+        absent(f"pycuda is not in {FOLDER}; `make pycuda` puts it there, or says why not")
+    return "pycuda"
+
+
+@pytest.fixture(params=["cuda-core", "pycuda"])
+def provider(request: pytest.FixtureRequest) -> str:
+    """Each provider's name."""
+    name: str = request.param
+    if name == "pycuda":
+        request.getfixturevalue("pycuda")
+    return name

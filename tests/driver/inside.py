@@ -49,6 +49,7 @@ KINDS = {
     "executable_graphs": 6,
     "pools": 9,
     "user_objects": 10,
+    "modules": 11,
 }
 PLACES = {"device_memory": 0, "pinned_memory": 1}
 

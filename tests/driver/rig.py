@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.driver.build import build
+from tests.driver.build_pycuda import FOLDER as PYCUDA
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT_S = 60
@@ -101,7 +102,13 @@ class Rig:
             self._servers[key] = subprocess.Popen(
                 [sys.executable, "-m", "tests.driver.server"],
                 cwd=ROOT,
-                env={**os.environ, **variables, "LD_LIBRARY_PATH": str(self._folder)},
+                env={
+                    **os.environ,
+                    **variables,
+                    "LD_LIBRARY_PATH": str(self._folder),
+                    "STANDIN_PYCUDA": str(PYCUDA),
+                    "STANDIN_CUBINS": str(self._folder),
+                },
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,

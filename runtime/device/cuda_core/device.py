@@ -7,19 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from cnnrnn.core.errors import (
-    ClosedError,
-    DeviceError,
-    DeviceMemoryError,
-    NoDeviceError,
-    OptionsError,
-)
+from cnnrnn.core.errors import ClosedError, DeviceError
 from cnnrnn.core.extras import require
-from cnnrnn.runtime.device.cuda_core.closing import Closing
-from cnnrnn.runtime.device.cuda_core.failures import Failures, code_of
+from cnnrnn.runtime.device.base import BaseDevice, checked_ordinal, no_device
 from cnnrnn.runtime.device.cuda_core.kernel import CoreKernel, compile_source, load_kernel
-from cnnrnn.runtime.device.cuda_core.memory import CoreMemory
+from cnnrnn.runtime.device.cuda_core.queue import CoreMemory
 from cnnrnn.runtime.device.cuda_core.stream import CoreEvent, CoreStream
+from cnnrnn.runtime.device.failures import Failures, code_of
+from cnnrnn.runtime.device.memory import MemoryPlace
 from cnnrnn.runtime.device.protocol import DeviceInfo, Stream
 
 _EXTRA = "cuda13"
@@ -28,7 +23,7 @@ _EXTRA = "cuda13"
 _CAPTURES, _LOOPS, _TELLS_SIZES = (12, 3), (12, 4), (12, 4)
 
 
-class CudaCoreDevice(Closing):
+class CudaCoreDevice(BaseDevice):
     """See `cnnrnn.runtime.device.protocol.Device`, whose methods these are.
 
     Args:
@@ -39,16 +34,11 @@ class CudaCoreDevice(Closing):
     """
 
     def __init__(self, ordinal: int = 0) -> None:
-        if isinstance(ordinal, bool) or not isinstance(ordinal, int) or ordinal < 0:
-            raise OptionsError(f"device={ordinal!r}; give the number of a GPU, from 0")
+        checked_ordinal(ordinal)
         self._core = require("cuda.core", _EXTRA)
         self._driver = require("cuda.bindings.driver", _EXTRA)
-        self._failures = Failures()
-        self._compiled: dict[str, Any] = {}
-        self._kernels: dict[tuple[str, str], CoreKernel] = {}
-        self._lock = threading.Lock()
         self._ordinal, self._started = ordinal, threading.local()
-        self._raw: Any = self._found(ordinal)
+        super().__init__(Failures(), self._found(ordinal))
         before = self._call("asking for the current context", self._driver.cuCtxGetCurrent)
         try:
             with self._failures.told("starting the GPU"):
@@ -102,14 +92,16 @@ class CudaCoreDevice(Closing):
     def allocate(self, size_bytes: int, stream: Stream, *, what: str = "") -> CoreMemory:
         if not isinstance(stream, CoreStream):
             raise DeviceError(f"{stream!r} is no stream of this provider's")
-        with self._taking(size_bytes, "device", what):
+        place = MemoryPlace(size_bytes, what, pinned=False)
+        with self._taking(place):
             raw = self._open.allocate(size_bytes, stream=stream.raw)
-        return CoreMemory(self._failures, raw, raw.close, what, pinned=False)
+        return CoreMemory(self._failures, place.at(int(raw.handle)), raw, raw.close)
 
     def pinned(self, size_bytes: int, *, what: str = "") -> CoreMemory:
         # Not by cuda.core's own resource: that waits for the default stream before it gives memory back, and
         # keeps the memory if that fails.
-        with self._taking(size_bytes, "pinned", what):
+        place = MemoryPlace(size_bytes, what, pinned=True)
+        with self._taking(place):
             address = int(self._call("taking pinned memory", self._driver.cuMemAllocHost, size_bytes))
         raw = self._core.Buffer.from_handle(address, size_bytes)
 
@@ -117,41 +109,19 @@ class CudaCoreDevice(Closing):
             raw.close()
             self._call("giving back pinned memory", self._driver.cuMemFreeHost, address, releases=True)
 
-        return CoreMemory(self._failures, raw, give_back, what, pinned=True)
+        return CoreMemory(self._failures, place.at(address), raw, give_back)
 
-    def kernel(self, source: str, name: str) -> CoreKernel:
-        major, minor = self._info.compute_capability
-        arch = f"sm_{major}{minor}"
-        with self._lock, self._failures.told(f"compiling kernel {name} for {arch}"):
-            if source not in self._compiled:
-                self._compiled[source] = compile_source(self._core, source, arch)
-            if (source, name) not in self._kernels:
-                self._kernels[source, name] = load_kernel(
-                    self._compiled[source], name, driver_tells_sizes=self._info.driver_cuda >= _TELLS_SIZES
-                )
-            return self._kernels[source, name]
+    def _compile(self, source: str, arch: str) -> Any:
+        return compile_source(self._core, source, arch)
 
-    def close(self) -> None:
-        """Let go of the device; what was made of it has to be closed before."""
-        self._raw = None
-        self._kernels.clear()
-        self._compiled.clear()
-
-    @property
-    def _open(self) -> Any:
-        if self._raw is None:
-            raise ClosedError("the device was closed")
-        return self._raw
+    def _load(self, code: Any, name: str) -> CoreKernel:
+        return load_kernel(code, name, driver_tells_sizes=self._info.driver_cuda >= _TELLS_SIZES)
 
     def _found(self, ordinal: int) -> Any:
         try:
             return self._core.Device(ordinal)
         except Exception as error:  # no driver, no GPU, or a driver that does not start: each its own kind
-            said = code_of(error) or str(error)
-            raise NoDeviceError(
-                f"GPU {ordinal} cannot be used: {said}. nvidia-smi lists the GPUs of this machine; "
-                "without one, use the backend ort-cpu"
-            ) from error
+            raise no_device(ordinal, code_of(error) or str(error)) from error
 
     def _asked(self) -> DeviceInfo:
         version = int(self._call("asking for the driver's version", self._driver.cuDriverGetVersion))
@@ -166,27 +136,6 @@ class CudaCoreDevice(Closing):
             loops=cuda >= _LOOPS,
             memory_bytes=int(total),
         )
-
-    @contextmanager
-    def _taking(self, size_bytes: int, place: str, what: str) -> Iterator[None]:
-        """Turn the driver's "out of memory" into an error that has the numbers."""
-        if size_bytes < 1:
-            raise DeviceError(f"{size_bytes} bytes of {place} memory: at least 1 has to be asked for")
-        wanted = f"{size_bytes} bytes of {place} memory" + (f" ({what})" if what else "")
-        try:
-            with self._failures.told(f"taking {wanted}"):
-                yield
-        except DeviceError as error:
-            if code_of(error) != "CUDA_ERROR_OUT_OF_MEMORY":
-                raise
-            free = self.free_bytes()
-            raise DeviceMemoryError(
-                f"out of memory: {wanted} are wanted, {free} of {self._info.memory_bytes} are free on "
-                f"{self._info.name}. Take a smaller batch or beam, or close what else uses the GPU",
-                wanted_bytes=size_bytes,
-                free_bytes=free,
-                what=what,
-            ) from error
 
     def _call(self, what: str, function: Any, *arguments: Any, releases: bool = False) -> Any:
         """A function of ``cuda.bindings``: what it gave beside its code, which has to be that of success."""

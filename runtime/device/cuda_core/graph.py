@@ -6,12 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 from cnnrnn.core.errors import ClosedError, DeviceError
+from cnnrnn.runtime.device.closing import Closing
+from cnnrnn.runtime.device.compiled import LoopCondition
 from cnnrnn.runtime.device.counters import Counters
-from cnnrnn.runtime.device.cuda_core.closing import Closing
-from cnnrnn.runtime.device.cuda_core.failures import Failures
-from cnnrnn.runtime.device.cuda_core.kernel import CoreCondition
-from cnnrnn.runtime.device.cuda_core.memory import CoreMemory
 from cnnrnn.runtime.device.cuda_core.queue import CoreQueue
+from cnnrnn.runtime.device.failures import Failures
+from cnnrnn.runtime.device.memory import BaseMemory
 from cnnrnn.runtime.device.protocol import Capture, Condition, Memory, Stream
 
 # Another thread may allocate or wait as it likes; this one may not while it captures.
@@ -29,7 +29,7 @@ class CoreCapture(CoreQueue):
     def __init__(self, core: Any, failures: Failures, builder: Any, *, loops: bool) -> None:
         super().__init__(core, failures, builder, int(builder.stream.handle), "capture")
         self._loops = loops
-        self.kept: dict[int, CoreMemory] = {}
+        self.kept: dict[int, BaseMemory] = {}
         self.turn_counters = Counters()
 
     def uses(self, *memory: Memory) -> None:
@@ -49,7 +49,7 @@ class CoreCapture(CoreQueue):
             self._core,
             self._failures,
             builder,
-            lambda inner: body(inner, CoreCondition(raw_condition)),
+            lambda inner: body(inner, LoopCondition(raw_condition)),
             loops=False,
         )
         try:
@@ -63,7 +63,7 @@ class CoreCapture(CoreQueue):
         """What is queued from now on is an error."""
         self._raw = None
 
-    def _note(self, memory: CoreMemory) -> None:
+    def _note(self, memory: BaseMemory) -> None:
         self.kept[id(memory)] = memory
 
 

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 from cnnrnn.core.errors import ClosedError, DeviceError
+from cnnrnn.runtime.device.closing import Closing
 from cnnrnn.runtime.device.counters import Counters
-from cnnrnn.runtime.device.cuda_core.closing import Closing
-from cnnrnn.runtime.device.cuda_core.failures import Failures
 from cnnrnn.runtime.device.cuda_core.graph import CoreGraph, abandon, record
 from cnnrnn.runtime.device.cuda_core.queue import CoreQueue
+from cnnrnn.runtime.device.failures import Failures
 from cnnrnn.runtime.device.protocol import Capture, DeviceInfo, Event
 
 

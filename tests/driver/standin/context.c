@@ -90,13 +90,27 @@ CUresult cuCtxCreate(CUcontext *made, CUctxCreateParams *wanted, unsigned flags,
     return CUDA_SUCCESS;
 }
 
-CUresult cuCtxDestroy(CUcontext handle) {
-    ENTER(NEEDS_INIT | RELEASES);
+static CUresult end(CUcontext handle) {
     Context *context = object_find(A_CONTEXT, handle);
     if (!context || context->primary) return CUDA_ERROR_INVALID_CONTEXT;
     stream_run_all(context);
     object_end(context);
     if (context_current() == context) depth--;
+    return CUDA_SUCCESS;
+}
+
+CUresult cuCtxDestroy(CUcontext handle) {
+    ENTER(NEEDS_INIT | RELEASES);
+    const CUresult error = end(handle);
+    if (error) return error;
+    GIVEN_BACK;
+}
+
+// Each context has one user, who made it: when that goes, so does the context.
+CUresult cuCtxDetach(CUcontext handle) {
+    ENTER(NEEDS_INIT | RELEASES);
+    const CUresult error = end(handle);
+    if (error) return error;
     GIVEN_BACK;
 }
 

@@ -60,6 +60,6 @@ CUresult cuGetErrorName(CUresult error, const char **name) {
 
 CUresult cuGetErrorString(CUresult error, const char **text) {
     ENTER(NEEDS_NOTHING);
-    *text = error_name(error) ? "as the stand-in driver gives it" : NULL;
+    *text = error_text(error);
     return *text ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 }

@@ -38,14 +38,20 @@ static size_t image_bytes(const unsigned char *image) {
     return a > b ? a : b;
 }
 
+void *image_copy(const void *code) {
+    if (!code || memcmp(code, "\177ELF", 4)) return NULL;
+    const size_t bytes = image_bytes(code);
+    return memcpy(malloc(bytes), code, bytes);
+}
+
 CUresult cuLibraryLoadData(CUlibrary *made, const void *code, CUjit_option *jit, void **jit_values,
                            unsigned jit_n, CUlibraryOption *options, void **values, unsigned n) {
     ENTER(NEEDS_INIT);
     (void)jit, (void)jit_values, (void)jit_n, (void)options, (void)values, (void)n;
-    if (!code || memcmp(code, "\177ELF", 4)) return CUDA_ERROR_INVALID_IMAGE;
+    void *image = image_copy(code);
+    if (!image) return CUDA_ERROR_INVALID_IMAGE;
     Library *library = object_new(A_LIBRARY, sizeof *library);
-    const size_t bytes = image_bytes(code);
-    library->image = memcpy(malloc(bytes), code, bytes);
+    library->image = image;
     *made = (CUlibrary)library;
     return CUDA_SUCCESS;
 }
@@ -58,20 +64,22 @@ CUresult cuLibraryUnload(CUlibrary handle) {
     GIVEN_BACK;
 }
 
-CUresult cuLibraryGetKernel(CUkernel *made, CUlibrary handle, const char *name) {
-    ENTER(NEEDS_INIT);
-    Library *library = object_find(A_LIBRARY, handle);
-    if (!library) return CUDA_ERROR_INVALID_HANDLE;
+CUresult kernel_of(const void *image, const char *name, Kernel **made) {
     Argument arguments[MAX_ARGUMENTS];
-    const int n = cubin_arguments(library->image, name, arguments);
+    const int n = cubin_arguments(image, name, arguments);
     if (n < 0) return CUDA_ERROR_NOT_FOUND;
     Kernel *kernel = object_new(A_KERNEL, sizeof *kernel);
     snprintf(kernel->name, sizeof kernel->name, "%s", name);
     memcpy(kernel->arguments, arguments, n * sizeof *arguments);
     kernel->argument_count = n;
-    kernel->library = library;
-    *made = (CUkernel)kernel;
+    *made = kernel;
     return CUDA_SUCCESS;
+}
+
+CUresult cuLibraryGetKernel(CUkernel *made, CUlibrary handle, const char *name) {
+    ENTER(NEEDS_INIT);
+    const Library *library = object_find(A_LIBRARY, handle);
+    return library ? kernel_of(library->image, name, (Kernel **)made) : CUDA_ERROR_INVALID_HANDLE;
 }
 
 CUresult cuKernelGetFunction(CUfunction *function, CUkernel handle) {
@@ -88,14 +96,30 @@ CUresult cuKernelGetAttribute(int *value, CUfunction_attribute attribute, CUkern
     return CUDA_SUCCESS;
 }
 
-CUresult cuKernelGetParamInfo(CUkernel handle, size_t index, size_t *offset, size_t *bytes) {
-    ENTER(NEEDS_INIT);
+static CUresult argument_of(const void *handle, size_t index, size_t *offset, size_t *bytes) {
     const Kernel *kernel = object_find(A_KERNEL, handle);
     if (!kernel) return CUDA_ERROR_INVALID_HANDLE;
     if (index >= (size_t)kernel->argument_count) return CUDA_ERROR_INVALID_VALUE;
     *offset = kernel->arguments[index].offset;
     if (bytes) *bytes = kernel->arguments[index].bytes;
     return CUDA_SUCCESS;
+}
+
+CUresult cuKernelGetParamInfo(CUkernel kernel, size_t index, size_t *offset, size_t *bytes) {
+    ENTER(NEEDS_INIT);
+    return argument_of(kernel, index, offset, bytes);
+}
+
+CUresult cuFuncGetParamInfo(CUfunction function, size_t index, size_t *offset, size_t *bytes) {
+    ENTER(NEEDS_CONTEXT);
+    return argument_of(function, index, offset, bytes);
+}
+
+// The shape that cuLaunch of old took from here is an argument of every launch now.
+CUresult cuFuncSetBlockShape(CUfunction function, int x, int y, int z) {
+    ENTER(NEEDS_CONTEXT);
+    if (!object_find(A_KERNEL, function)) return CUDA_ERROR_INVALID_HANDLE;
+    return x < 1 || y < 1 || z < 1 ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS;
 }
 
 static bool too_large(const CUlaunchConfig *shape) {
@@ -113,12 +137,35 @@ static void take_arguments(Operation *operation, const Kernel *kernel, void **ar
     }
 }
 
+// Arguments in one buffer, each at its offset: where they are in it, if it is as large as they are.
+static bool unpack(const Kernel *kernel, void **packed, void **arguments) {
+    const char *buffer = NULL;
+    size_t bytes = 0;
+    for (; *packed != CU_LAUNCH_PARAM_END; packed += 2)
+        if (*packed == CU_LAUNCH_PARAM_BUFFER_POINTER)
+            buffer = packed[1];
+        else if (*packed == CU_LAUNCH_PARAM_BUFFER_SIZE)
+            bytes = *(size_t *)packed[1];
+        else
+            return false;
+    size_t end = 0;
+    for (int i = 0; i < kernel->argument_count; i++) {
+        const Argument *argument = &kernel->arguments[i];
+        arguments[i] = (void *)(buffer + argument->offset);
+        end = argument->offset + argument->bytes;
+    }
+    return bytes == end && (!end || buffer);
+}
+
 static CUresult launch(const CUlaunchConfig *shape, CUfunction handle, void **arguments, void **packed) {
     CUresult error;
     Kernel *kernel = object_find(A_KERNEL, handle);
     Stream *stream = stream_find(shape->hStream, &error);
     if (!kernel || !stream) return error ? error : CUDA_ERROR_INVALID_HANDLE;
-    if (too_large(shape) || packed || (kernel->argument_count && !arguments)) return CUDA_ERROR_INVALID_VALUE;
+    void *unpacked[MAX_ARGUMENTS];
+    if (packed && (arguments || !unpack(kernel, packed, unpacked))) return CUDA_ERROR_INVALID_VALUE;
+    if (packed) arguments = unpacked;
+    if (too_large(shape) || (kernel->argument_count && !arguments)) return CUDA_ERROR_INVALID_VALUE;
     Emulation *emulation = emulations;
     while (emulation && strcmp(emulation->name, kernel->name))
         emulation = emulation->next;

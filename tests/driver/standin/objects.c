@@ -6,7 +6,7 @@ static Object *buckets[BUCKETS];
 static int made[OBJECT_KINDS], alive[OBJECT_KINDS];
 static const char *const names[] = {"",       "context",     "stream",           "event",
                                     "graph",  "graph node",  "executable graph", "library",
-                                    "kernel", "memory pool", "user object"};
+                                    "kernel", "memory pool", "user object",      "module"};
 
 static Object **bucket(const void *handle) {
     return &buckets[((uintptr_t)handle >> 4) % BUCKETS];

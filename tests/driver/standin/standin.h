@@ -73,6 +73,7 @@ typedef enum {
     A_KERNEL,
     A_POOL,
     A_USER_OBJECT,
+    A_MODULE,
     OBJECT_KINDS
 } Kind;
 typedef struct Object {
@@ -98,7 +99,8 @@ typedef struct Context {
     struct Stream *legacy, *per_thread;
 } Context;
 extern bool initialized;
-const char *error_name(CUresult error);
+const char *error_name(CUresult error); // NULL for one that it has not
+const char *error_text(CUresult error);
 Context *context_current(void);
 
 // ---- memory.c: allocations with guards, poison and protected pages ----
@@ -290,7 +292,7 @@ void graph_end(Graph *graph);
 void user_object_release(struct UserObject *object, unsigned times);
 void user_object_retain(struct UserObject *object, unsigned times);
 
-// ---- cubin.c and kernel.c ----
+// ---- cubin.c, kernel.c and module.c ----
 #define MAX_ARGUMENTS 64
 typedef struct {
     size_t offset, bytes;
@@ -304,8 +306,9 @@ typedef struct Kernel {
     char name[64];
     Argument arguments[MAX_ARGUMENTS];
     int argument_count;
-    struct Library *library;
     KernelTouches touches;
     KernelWork work;
 } Kernel;
+CUresult kernel_of(const void *image, const char *name, Kernel **made);
+void *image_copy(const void *code); // NULL for what is no ELF image
 #endif

@@ -1,10 +1,10 @@
-"""What went wrong in ``cuda.core``, in the words of this package."""
+"""What went wrong in a provider's package, in the words of this one."""
 
 from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from importlib import import_module
 
@@ -46,19 +46,32 @@ _LOST_ADVICE = (
 )
 
 
+def code_of(error: BaseException) -> str:
+    """The driver's name of an error, or an empty text for an exception whose message has none."""
+    said = str(error)
+    if said.isdigit():  # cuda.core's own where it asks for the time between events
+        with suppress(ValueError, ImportError):
+            return str(import_module("cuda.bindings.driver").CUresult(int(said)).name)
+    match = _CODE.search(said)
+    return match.group(1) if match else ""
+
+
 class Failures:
     """The errors of one device, and whether its context was lost to one of them.
+
+    Args:
+        code: the driver's name of an error of the provider's package, or an empty text.
 
     Attributes:
         lost: the code of that error, or an empty text.
     """
 
-    def __init__(self) -> None:
-        self.lost = ""
+    def __init__(self, code: Callable[[BaseException], str] = code_of) -> None:
+        self.code, self.lost = code, ""
 
     @contextmanager
     def told(self, what: str) -> Iterator[None]:
-        """Turn an exception of ``cuda.core`` into a `DeviceError` that says what was tried.
+        """Turn an exception of the provider's package into a `DeviceError` that says what was tried.
 
         Raises:
             DeviceError: the driver refused, or the context was lost before.
@@ -80,26 +93,17 @@ class Failures:
             yield
         except CnnrnnError:
             raise
-        except Exception as error:  # cuda.core's exceptions have no common base but Exception
+        except Exception as error:  # what the providers raise has no common base but Exception
             # Not kept in a variable: its traceback would keep the frames, and those what was to be freed.
             if not lost_before:
                 raise self._error(what, error) from error
             _log.debug("%s", self._error(what, error))
 
     def _error(self, what: str, error: Exception) -> DeviceError:
-        code = code_of(error)
+        code = self.code(error)
         if code in _LOST:
             self.lost = code
         advice = _LOST_ADVICE if code in _LOST else _ADVICE.get(code, "")
-        said = code or f"{type(error).__name__}: {error}"
+        # A compiler's code says less than its messages.
+        said = code if code.startswith("CUDA_") else f"{type(error).__name__}: {error}"
         return DeviceError(f"{what} failed: {said}" + (f". {advice}" if advice else ""))
-
-
-def code_of(error: BaseException) -> str:
-    """The driver's name of an error, or an empty text for an exception of another kind."""
-    said = str(error)
-    if said.isdigit():  # cuda.core's own where it asks for the time between events
-        with suppress(ValueError, ImportError):
-            return str(import_module("cuda.bindings.driver").CUresult(int(said)).name)
-    match = _CODE.search(said)
-    return match.group(1) if match else ""

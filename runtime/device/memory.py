@@ -1,17 +1,18 @@
-"""Device memory of a stream, and pinned memory of the host."""
+"""Memory of the device and pinned memory of the host, whoever it was taken from."""
 
 from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cnnrnn.core.errors import ClosedError, DeviceError
-from cnnrnn.runtime.device.cuda_core.closing import Closing
-from cnnrnn.runtime.device.cuda_core.failures import Failures
+from cnnrnn.runtime.device.closing import Closing
+from cnnrnn.runtime.device.failures import Failures
 
 
 class Drains(Protocol):
@@ -22,40 +23,67 @@ class Drains(Protocol):
         ...
 
 
-class CoreMemory(Closing):
-    """A ``cuda.core`` buffer, see `cnnrnn.runtime.device.protocol.Memory`.
+@dataclass(frozen=True)
+class MemoryPlace:
+    """Where memory is, and what for.
+
+    Attributes:
+        pinned: whether it is the host's.
+        address: 0 until it is taken.
+    """
+
+    size_bytes: int
+    what: str
+    pinned: bool
+    address: int = 0
+
+    def at(self, address: int) -> MemoryPlace:
+        """The same, taken."""
+        return MemoryPlace(self.size_bytes, self.what, self.pinned, address)
+
+    def __str__(self) -> str:
+        place = "pinned" if self.pinned else "device"
+        return f"{self.size_bytes} bytes of {place} memory" + (f" ({self.what})" if self.what else "")
+
+
+class BaseMemory(Closing):
+    """See `cnnrnn.runtime.device.protocol.Memory`.
 
     Args:
-        raw: the buffer.
-        give_back: gives its memory back.
+        raw: the provider's own.
+        give_back: gives the memory back.
+
+    Attributes:
         pinned: whether it is the host's.
+        graphs: how many that use it are open.
+        users: the streams that have to be through with it before it is given back, where the driver does not
+            see to that.
     """
 
     def __init__(
-        self, failures: Failures, raw: Any, give_back: Callable[[], None], what: str, *, pinned: bool
+        self, failures: Failures, place: MemoryPlace, raw: Any, give_back: Callable[[], object]
     ) -> None:
-        self._failures, self._raw, self._give_back = failures, raw, give_back
-        self._address, self._size_bytes, self._what = int(raw.handle), int(raw.size), what
-        self.pinned = pinned
-        self.graphs = 0  # those that are open and use it
-        self.users: set[Drains] = set()  # of pinned memory, which the driver gives back at once
+        self._failures, self._place, self._raw, self._give_back = failures, place, raw, give_back
+        self.pinned = place.pinned
+        self.graphs = 0
+        self.users: set[Drains] = set()
 
     @property
     def address(self) -> int:
         self.raw  # noqa: B018 - raises if closed
-        return self._address
+        return self._place.address
 
     @property
     def size_bytes(self) -> int:
-        return self._size_bytes
+        return self._place.size_bytes
 
     @property
     def what(self) -> str:
-        return self._what
+        return self._place.what
 
     @property
     def raw(self) -> Any:
-        """The buffer of ``cuda.core``.
+        """The provider's own.
 
         Raises:
             ClosedError: it was closed.
@@ -65,8 +93,7 @@ class CoreMemory(Closing):
         return self._raw
 
     def close(self) -> None:
-        """Give the memory back, after all that its stream was given so far; pinned memory after waiting for
-        the streams that used it.
+        """Give the memory back, after all that its stream was given so far, or after waiting for its users.
 
         Raises:
             DeviceError: a graph that uses it is open.
@@ -88,12 +115,11 @@ class CoreMemory(Closing):
         """See `cnnrnn.runtime.device.protocol.PinnedBuffer.array`; of pinned memory alone."""
         kind = np.dtype(dtype)
         wanted = kind.itemsize * int(np.prod(shape))
-        if not self.pinned or wanted > self._size_bytes:
-            kept = f"{self._size_bytes} bytes of " + ("pinned" if self.pinned else "device")
+        if not self.pinned or wanted > self.size_bytes:
+            kept = f"{self.size_bytes} bytes of " + ("pinned" if self.pinned else "device")
             raise DeviceError(f"{self}: {wanted} bytes on the host were asked for, and it is {kept} memory")
         flat = (ctypes.c_char * wanted).from_address(self.address)
         return np.frombuffer(memoryview(flat), kind).reshape(shape)
 
     def __str__(self) -> str:
-        place = "pinned" if self.pinned else "device"
-        return f"{self._size_bytes} bytes of {place} memory" + (f" ({self._what})" if self._what else "")
+        return str(self._place)
