@@ -29,7 +29,7 @@ def open_backend(name: str, graphs: Graphs, device: int | DeviceOptions = 0) -> 
     """
     options = device if isinstance(device, DeviceOptions) else DeviceOptions(device)
     with ExitStack() as opened:
-        gpu = opened.enter_context(open_device(options.ordinal))
+        gpu = opened.enter_context(open_device(options.ordinal, options.provider))
         with gpu.current():
             source = _source(name, graphs.precision, gpu, options)
             opened.callback(source.close)
