@@ -36,12 +36,25 @@ def engines_here(setting: Setting, way: str) -> str:
     )
 
 
-def loop(setting: Setting, notes: Notes, *, way: str, backend: str) -> None:
-    """One picture, several pictures, a deadline, and a stream of tokens."""
-    notes.note(backend=backend)
+def pycuda(setting: Setting, notes: Notes) -> None:
+    """The best way that pycuda has, which captures nothing: plain launches."""
+    loop(
+        setting, notes, way="launch", backend=engines_here(setting, "launch"), asked="auto", provider="pycuda"
+    )
+
+
+def loop(
+    setting: Setting, notes: Notes, *, way: str, backend: str, asked: str = "", provider: str = "auto"
+) -> None:
+    """One picture, several pictures, a deadline, and a stream of tokens.
+
+    Args:
+        way: that it has to be; ``asked``: the one to ask for, if another.
+    """
+    notes.note(backend=backend, provider=provider)
     wanted = answers(setting)[:BATCH]
     images = pictures(len(wanted))
-    with model(setting, backend, loop=way) as captioner:
+    with model(setting, backend, loop=asked or way, provider=provider) as captioner:
         captioner(images[0])
         if setting.stand_in:
             forget()

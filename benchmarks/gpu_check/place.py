@@ -34,6 +34,8 @@ _INSTALL = {
 }
 # Modules that serve in the place of others.
 _ALSO = {"tensorrt": ("tensorrt_bindings",), "tensorrt_rtx": ("tensorrt_rtx_bindings",)}
+# Backends whose doubles this process has.
+_doubled: set[str] = set()
 _OF_BACKEND = {"tensorrt-rtx": "tensorrt_rtx", "tensorrt": "tensorrt", "ort-cuda": "onnxruntime"}
 
 
@@ -64,6 +66,30 @@ def build_stand_in(folder: Path) -> str:
     return str(build(folder))
 
 
+def missing_provider(setting: Setting, provider: str) -> str:
+    """What a provider of the device layer lacks, as `missing`."""
+    module = {"cuda-core": "cuda.core", "pycuda": "pycuda"}[provider]
+    lacks = missing(module)
+    if lacks and provider == "pycuda" and setting.stand_in:
+        from tests.driver.build_pycuda import FOLDER
+
+        return "" if (FOLDER / module).is_dir() else f"{lacks}, or make pycuda, for the tests"
+    return lacks
+
+
+def prepare(setting: Setting, provider: str = "auto") -> None:
+    """What a process needs before it opens a device: nothing, but over the stand-in driver."""
+    if not setting.stand_in:
+        return
+    from tests.driver.server import compile_once
+
+    compile_once(Path(setting.driver))
+    if provider == "pycuda":
+        from tests.driver.build_pycuda import FOLDER
+
+        sys.path.append(str(FOLDER))  # behind the environment's own
+
+
 def pictures(count: int) -> list[str]:
     """The first of the shipped samples."""
     return [str(path) for path in sample_pictures()[:count]]
@@ -84,18 +110,13 @@ def model(
         CnnrnnError: as `cnnrnn.load`.
     """
     if setting.stand_in:
+        if not _doubled:
+            prepare(setting, provider)
         _double(backend)
     elif backend == "ort-cuda":
         _find_cuda_libraries()
     options = DeviceOptions(loop=loop, provider=provider)
     return cnnrnn.load(bundle, backend=backend, precision=precision, device=options)
-
-
-def emulate_kernels() -> None:
-    """Let the stand-in driver know what the kernels of the loop do."""
-    from tests.device.loop_kernels import emulate_all
-
-    emulate_all()
 
 
 def driver_counts() -> dict[str, int]:
@@ -129,14 +150,17 @@ def forget() -> None:
 def _double(backend: str) -> None:
     """Let this process find the double of what a backend runs on."""
     from tests.device import ort_double, tensorrt_double
+    from tests.device.loop_kernels import emulate_all
     from tests.engine.rigs import bindings
     from tests.engine.rigs.surface import RTX
 
-    emulate_kernels()
-    module = _OF_BACKEND[backend]
+    if backend in _doubled:
+        return
+    _doubled.add(backend)
+    emulate_all()
     if backend == "ort-cuda":
         ort_double.install()
-    elif not hasattr(sys.modules.get(module), "Runtime"):
+    else:
         tensorrt_double.install(RTX if backend == "tensorrt-rtx" else bindings.VERSIONS[-1])
 
 

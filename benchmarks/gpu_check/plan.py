@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmarks.gpu_check.notes import Setting
 from benchmarks.gpu_check.outcome import Check
-from benchmarks.gpu_check.place import BACKENDS, BUNDLE, ENGINES, missing, missing_for
+from benchmarks.gpu_check.place import BACKENDS, BUNDLE, ENGINES, missing, missing_for, missing_provider
 from cnnrnn.core.bundle import Bundle
 from cnnrnn.runtime.device.loop import WAYS
 
@@ -51,11 +51,11 @@ def _lacks(setting: Setting, backend: str) -> str:
 
 
 def _correct(setting: Setting) -> Iterator[Check]:
-    for provider, module in (("cuda-core", "cuda.core"), ("pycuda", "pycuda")):
+    for provider in ("cuda-core", "pycuda"):
         yield _check(
             "provider", provider, "providers:provider", 30,
             "Memory, copies, kernels, events, graphs and loops in them work through it.",
-            provider=provider, missing=missing(module),
+            provider=provider, missing=missing_provider(setting, provider),
         )  # fmt: skip
     yield _check(
         "parity", "reference", "parity:reference", 60, "The CPU answers: what all others are compared with."
@@ -100,6 +100,11 @@ def _robust(setting: Setting) -> Iterator[Check]:
             "In a profiler's trace nothing is copied from the first step to the last.",
             way=way, missing=_lacks_engines(setting),
         )  # fmt: skip
+    yield _check(
+        "pycuda", "", "loops:pycuda", 45,
+        "The CPU's answers through pycuda, by plain launches; nothing crosses between the steps.",
+        missing=missing_provider(setting, "pycuda") or _lacks_engines(setting),
+    )  # fmt: skip
     for name, function, proves in (
         ("sharing sessions", "sharing:sessions", "Two threads, and two models, answer as one alone."),
         ("sharing streams", "sharing:streams", "Two searches at once, on two streams, answer as one alone."),

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Any
 
 import numpy as np
 
-from benchmarks.gpu_check.notes import FailedError, MissingError, Notes, Setting
+from benchmarks.gpu_check.notes import FailedError, Notes, Setting
+from benchmarks.gpu_check.place import prepare
 from cnnrnn.runtime.device import Capture, Condition, Device, Kernel, Memory, Stream, open_device
 
 _SOURCE = r"""
@@ -28,7 +28,8 @@ COUNT, REPLAYS, LIMIT = 1024, 3, 100
 
 def provider(setting: Setting, notes: Notes, *, provider: str) -> None:
     """Each thing once, and noted when it has worked."""
-    with _opened(provider) as device, device.current(), device.stream() as stream:
+    prepare(setting, provider)
+    with open_device(provider=provider) as device, device.current(), device.stream() as stream:
         info = device.info
         notes.note(
             device=info.name,
@@ -58,15 +59,6 @@ def provider(setting: Setting, notes: Notes, *, provider: str) -> None:
     wrong = [name for name, right in works.items() if not right]
     if wrong:
         raise FailedError(f"wrong numbers came out of: {', '.join(wrong)}")
-
-
-def _opened(provider: str) -> Device:
-    known = inspect.signature(open_device).parameters
-    if "provider" in known:
-        return open_device(provider=provider)  # type: ignore[call-arg]
-    if provider != "cuda-core":
-        raise MissingError(f"this version of cnnrnn has no provider {provider}")
-    return open_device()
 
 
 def _kernels(setting: Setting, device: Device, *, with_loops: bool) -> tuple[Kernel, Kernel | None]:

@@ -62,7 +62,7 @@ def _run(request: dict[str, Any], folder: Path) -> None:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         for number in (1, 2):
             os.dup2(os.open(folder / {1: "stdout", 2: "stderr"}[number], os.O_CREAT | os.O_WRONLY), number)
-        _compile_once(Path(os.environ["STANDIN_CUBINS"]))
+        compile_once(Path(os.environ["STANDIN_CUBINS"]))
         (folder / "report").write_text(json.dumps(_called(request)))
         code = 0
     except BaseException:
@@ -73,7 +73,7 @@ def _run(request: dict[str, Any], folder: Path) -> None:
         os._exit(code)
 
 
-def _compile_once(folder: Path) -> None:
+def compile_once(folder: Path) -> None:
     """Keep what ``cuda.core`` compiles for the next process: NVRTC takes longer than most that is tested."""
     with contextlib.suppress(ImportError):
         from cuda.core import ObjectCode
