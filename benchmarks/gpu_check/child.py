@@ -40,7 +40,7 @@ def main() -> None:
 
 
 def _end_with_the_parent() -> None:
-    """Where the run itself is killed, nothing goes on behind it."""
+    """Where the run itself is killed, its check ends too."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 

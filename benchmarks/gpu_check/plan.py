@@ -105,6 +105,11 @@ def _robust(setting: Setting) -> Iterator[Check]:
         "The CPU's answers through pycuda, by plain launches; nothing crosses between the steps.",
         missing=missing_provider(setting, "pycuda") or _lacks_engines(setting),
     )  # fmt: skip
+    yield _check(
+        "frames", "", "frames:frames", 45,
+        "A frame in device memory, of any library, is captioned where it is.",
+        missing=_lacks_engines(setting),
+    )  # fmt: skip
     for name, function, proves in (
         ("sharing sessions", "sharing:sessions", "Two threads, and two models, answer as one alone."),
         ("sharing streams", "sharing:streams", "Two searches at once, on two streams, answer as one alone."),
