@@ -26,6 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--out", type=Path, required=True, help="the folder for the JSON, the table and the log"
     )
     parser.add_argument("--captioner", type=Path, help="one that was made before, to be timed")
+    parser.add_argument("--engines", type=Path, help="a folder to keep built engines in, for another run")
     parser.add_argument("--only", nargs="+", default=[], metavar="CHECK", help="names or groups of checks")
     parser.add_argument("--budget", type=float, default=BUDGET_S, help="seconds for all (%(default)s)")
     parser.add_argument("--pictures", type=int, default=300, help="that backends are compared over")
@@ -41,7 +42,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             Path(work).resolve(),
             pictures=given.pictures,
             repetitions=given.repetitions,
-            captioner=given.captioner.resolve() if given.captioner else Path(work).resolve() / "captioner",
+            engines=(given.engines or Path(work, "engines")).resolve(),
+            captioner=(given.captioner or Path(work, "captioner")).resolve(),
         )
         try:
             return run(setting, given.budget, given.only)

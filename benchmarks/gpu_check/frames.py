@@ -81,7 +81,7 @@ def _frames(setting: Setting, picture: Picture, opened: ExitStack) -> Iterator[t
         if torch.cuda.is_available():
             yield "torch", torch.from_numpy(picture).cuda()
     try:
-        import cupy
+        import cupy  # type: ignore[import-not-found,unused-ignore]
     except ImportError:
         return
     yield "cupy", cupy.asarray(picture)

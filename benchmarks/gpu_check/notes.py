@@ -28,10 +28,11 @@ class Setting:
 
     Attributes:
         out: the folder of what is kept.
-        work: the folder of what is not: engines, the captioner, what one check leaves for another.
+        work: the folder of what is not: what one check leaves for another.
         driver: the folder of the stand-in driver; empty on a GPU.
         pictures: that backends are compared over.
         repetitions: of what is timed, at most.
+        engines: the folder of built engines.
         captioner: the folder of the captioner that is timed, see `benchmarks.gpu_check.captioner`.
         good: the names of the checks that have ended well so far.
     """
@@ -41,6 +42,7 @@ class Setting:
     driver: str = ""
     pictures: int = 300
     repetitions: int = 500
+    engines: Path = Path()
     captioner: Path = Path()
     good: tuple[str, ...] = ()
 
@@ -57,7 +59,7 @@ class Setting:
     def read(path: Path) -> Setting:
         """What `write` wrote."""
         found = json.loads(path.read_text(encoding="utf-8"))
-        for name in ("out", "work", "captioner"):
+        for name in ("out", "work", "engines", "captioner"):
             found[name] = Path(found[name])
         return Setting(**found | {"good": tuple(found["good"])})
 

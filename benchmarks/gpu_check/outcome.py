@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 Status = Literal["ok", "failed", "missing", "skipped", "not run"]
@@ -20,7 +20,9 @@ class Check:
         group: what it is a part of: ``"parity"``.
         function: ``"module:function"``; it is called with the `Setting`, its `Notes` and ``arguments``.
         arguments: by name, as JSON carries them.
-        limit_s: it is killed after so many seconds.
+        limit_s: it is killed after so many seconds. One that has an argument ``within_s`` ends by itself
+            after about so many, with what it has by then.
+        least_s: with less time than this it is not begun.
         proves: what it means that it is ok, a sentence.
         missing: why it cannot be run here, with the command that changes that; empty where it can.
         skipped: why it is not to be run; empty where it is.
@@ -34,6 +36,15 @@ class Check:
     proves: str = ""
     missing: str = ""
     skipped: str = ""
+    least_s: float = 0.0
+
+    def within(self, left_s: float) -> Check:
+        """The same where so many seconds are left for all."""
+        wanted = self.arguments.get("within_s")
+        if wanted is None or left_s >= self.limit_s:
+            return self
+        grace = self.limit_s - wanted
+        return replace(self, arguments={**self.arguments, "within_s": max(left_s - grace, 0.0)})
 
 
 @dataclass(frozen=True)

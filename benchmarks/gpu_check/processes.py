@@ -82,7 +82,7 @@ def _killed_afterwards(process: subprocess.Popen[bytes]) -> Iterator[None]:
 def _environment(setting: Setting) -> dict[str, str]:
     variables = {
         **os.environ,
-        "CNNRNN_CACHE": str(setting.work / "engines"),
+        "CNNRNN_CACHE": str(setting.engines),
         "PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH")))),
         "PYTHONUNBUFFERED": "1",
         "PYTHONFAULTHANDLER": "1",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import cnnrnn
 from benchmarks.gpu_check.captioner import BATCHES, BEAMS, COMPARED, STEPS, fitted, same_tokens
-from benchmarks.gpu_check.notes import MissingError, Notes, Setting
+from benchmarks.gpu_check.notes import MissingError, Notes, Setting, SkippedError
 from benchmarks.gpu_check.place import BUNDLE, model
 from benchmarks.gpu_check.stopwatch import Deadline, repeated, sizes
 
@@ -43,6 +43,8 @@ def speed(setting: Setting, notes: Notes, *, backend: str, precision: str, withi
                 captioner(image, beams=5, color="rgb", max_length=STEPS) for image in images[:COMPARED]
             ]
             notes.note(as_cpu_fp32=same_tokens(setting, 5, [answer.tokens for answer in answers]))
+    if not times:
+        raise SkippedError(f"in {within_s:.0f} s nothing could be measured")
     said = summary(times, left_out, notes.facts.get("as_cpu_fp32", ""))
     notes.note(not_measured=left_out, summary=f"meaningless: {said}" if setting.stand_in else said)
 

@@ -2,9 +2,9 @@
 
 `TorchSearch` is vectorised: the beams of all pictures are rows of one tensor, chosen with ``topk`` and put in
 order with ``gather``; nothing is waited for between steps, not even to see whether all have finished. It runs
-eagerly, captured in two CUDA graphs, or compiled by ``torch.compile`` and then captured. `tutorial_search` is
-the loop of the usual tutorial (Show, Attend and Tell in PyTorch), for one picture: a tensor of sequences, and
-Python lists of which are complete.
+eagerly, captured in two CUDA graphs, or compiled by ``torch.compile`` and then captured: the step alone, or
+the encoder too. `tutorial_search` is the loop of the usual tutorial (Show, Attend and Tell in PyTorch), for
+one picture: a tensor of sequences, and Python lists of which are complete.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from torch import Tensor
 from cnnrnn.core.manifest import ImageSpec
 from cnnrnn.models import Captioner
 
-Variant = Literal["eager", "graphs", "compiled"]
+Variant = Literal["eager", "graphs", "compiled", "compiled whole"]
 State = dict[str, Tensor]
 
 
@@ -57,8 +57,11 @@ class TorchSearch:
         self._pixels = torch.zeros(shape, dtype=torch.uint8, device=self._device)
         self._encode: Callable[[], tuple[State, State]] = self._encoder
         self._step = self._one_step
-        if variant == "compiled":
+        if variant.startswith("compiled"):
+            torch.compiler.reset()  # each size is compiled anew, of which torch allows only a few
             self._step = torch.compile(self._one_step, dynamic=False)
+        if variant == "compiled whole":
+            self._encode = torch.compile(self._encoder, dynamic=False)
         self._replays = self._captured() if variant != "eager" else None
 
     @torch.inference_mode()

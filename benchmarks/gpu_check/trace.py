@@ -60,14 +60,15 @@ def trace(setting: Setting, notes: Notes, *, way: str) -> None:
     if setting.stand_in:
         notes.note(profiler="the stand-in driver's own log")
         events, steps = _of_the_driver(setting, backend, way)
-    elif not missing("torch"):
+    elif _torch_sees_it():
         notes.note(profiler="CUPTI, through torch.profiler")
         events, steps = _of_torch(setting, backend, way)
     elif command("nsys"):
         notes.note(profiler="Nsight Systems")
         events, steps = _of_nsys(setting, backend, way)
     else:
-        raise MissingError(f"there is no profiler: {missing('torch')}, nor is nsys (Nsight Systems)")
+        lacks = missing("torch") or "this PyTorch sees no GPU"
+        raise MissingError(f"there is no profiler: {lacks}, and nsys (Nsight Systems) is not installed")
     notes.note(events=len(events), steps=steps)
     between = of_the_steps(events)
     judge(between, steps, notes)
@@ -139,6 +140,14 @@ def _of_the_driver(setting: Setting, backend: str, way: str) -> tuple[list[Event
         for place, name in enumerate(driver_runs())
     ]
     return events, result.steps
+
+
+def _torch_sees_it() -> bool:
+    if missing("torch"):
+        return False
+    import torch
+
+    return torch.cuda.is_available()
 
 
 def _of_torch(setting: Setting, backend: str, way: str) -> tuple[list[Event], int]:

@@ -34,7 +34,7 @@ def setting(tmp_path: Path) -> Setting:
     """Of a run whose checks are planted."""
     for name in ("out", "work"):
         (tmp_path / name).mkdir()
-    return Setting(tmp_path / "out", tmp_path / "work")
+    return Setting(tmp_path / "out", tmp_path / "work", engines=tmp_path / "engines")
 
 
 def planted(name: str, limit_s: float = 20.0, **more: Any) -> Check:
