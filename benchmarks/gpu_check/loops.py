@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import cnnrnn
-from benchmarks.gpu_check.notes import FailedError, MissingError, Notes, Setting
+from benchmarks.gpu_check.notes import FailedError, Notes, Setting, SkippedError
 from benchmarks.gpu_check.parity import Answer, answers
 from benchmarks.gpu_check.place import ENGINES, driver_counts, driver_reports, forget, model, pictures
 from benchmarks.gpu_check.report import COUNTERS
@@ -23,16 +23,17 @@ def engines_here(setting: Setting, way: str) -> str:
     """The first backend whose engines ran here and can be run in this way.
 
     Raises:
-        MissingError: there is none.
+        SkippedError: there is none.
     """
     for backend in ENGINES:
         if f"engine {backend}" in setting.good:
             return backend
     if way == "launch" and "engine ort-cuda" in setting.good:
         return "ort-cuda"
-    raise MissingError(
-        f"the loop {way!r} needs the engines of TensorRT-RTX or TensorRT, since no others are captured, and "
-        "neither ran here: see the checks 'engine'"
+    others = " or ONNX Runtime" if way == "launch" else ", since no others are captured"
+    raise SkippedError(
+        f"it needs engines of TensorRT-RTX or TensorRT{others}, and none of them ran here: see the checks "
+        "'engine'"
     )
 
 

@@ -77,6 +77,8 @@ def answers(setting: Setting) -> list[Answer]:
 
 def parity(setting: Setting, notes: Notes, *, backend: str, precision: str) -> None:
     """One backend in one precision."""
+    if f"engine {backend}" not in setting.good:
+        raise SkippedError(f"{backend} did not run here: see the check 'engine {backend}'")
     wanted = answers(setting)
     images = pictures(len(wanted))
     started = time.monotonic()

@@ -41,7 +41,7 @@ def peer(
     from benchmarks.gpu_check.torch_search import Size, TorchSearch
 
     if "captioner" not in setting.good:
-        raise MissingError("there is no captioner to time: see the check 'captioner'")
+        raise SkippedError("there is no captioner to time: see the check 'captioner'")
     if device == "cuda" and not torch.cuda.is_available():
         raise MissingError(f"PyTorch {torch.__version__} sees no GPU: install the one for this driver's CUDA")
     deadline = Deadline(within_s)

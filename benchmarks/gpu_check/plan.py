@@ -23,6 +23,16 @@ _LEAST_S = 40.0
 _TRIED = (("tensorrt-rtx", "fp32"), ("tensorrt-rtx", "fp16"), ("ort-cuda", "fp32"))
 _ALIKE = "the doubles compute as those of the other checks 'parity' do, over the stand-in driver"
 
+# What the checks of a group need of others, by name or group.
+_ENGINES = ("parity reference", "engine")
+_NEEDED: dict[str, tuple[str, ...]] = {
+    "provider": (),
+    "captioner": (),
+    "peer": ("captioner",),
+    "engine": ("parity reference",),
+    "speed": (*_ENGINES, "captioner"),
+}
+
 DEVICES = Check(
     "devices",
     "devices",
@@ -36,10 +46,14 @@ def plan(setting: Setting, only: Sequence[str] = ()) -> list[Check]:
     """All checks but `DEVICES`.
 
     Args:
-        only: names or groups; all by default.
+        only: names or groups, which bring what they need; all by default.
     """
     checks = [*_correct(setting), *_robust(setting), *_fast(setting)]
-    return [check for check in checks if not only or check.name in only or check.group in only]
+    if not only:
+        return checks
+    wanted = {check.name for check in checks if check.name in only or check.group in only}
+    needed = {name for check in checks if check.name in wanted for name in _NEEDED.get(check.group, _ENGINES)}
+    return [check for check in checks if check.name in wanted or {check.name, check.group} & needed]
 
 
 def _check(group: str, name: str, function: str, limit_s: float, proves: str, **more: Any) -> Check:
@@ -83,7 +97,7 @@ def _correct(setting: Setting) -> Iterator[Check]:
             "loops", way, "loops:loops", 45,
             "The CPU's answers, in this way; from the first step to the last no byte crosses between host "
             "and device, and the host waits for nothing.",
-            way=way, missing=_lacks_engines(setting),
+            way=way, missing=_lacks_engines(setting, way),
         )  # fmt: skip
     yield _check(
         "loops", "launch ort-cuda", "loops:loop", 45,
@@ -92,8 +106,9 @@ def _correct(setting: Setting) -> Iterator[Check]:
     )  # fmt: skip
 
 
-def _lacks_engines(setting: Setting) -> str:
-    lacks = [_lacks(setting, backend) for backend in BACKENDS]
+def _lacks_engines(setting: Setting, way: str = "launch") -> str:
+    """Nothing, where one of the backends is there that can loop in this way."""
+    lacks = [_lacks(setting, backend) for backend in (BACKENDS if way == "launch" else ENGINES)]
     return "; ".join(dict.fromkeys(lacks)) if all(lacks) else ""
 
 
@@ -102,7 +117,7 @@ def _robust(setting: Setting) -> Iterator[Check]:
         yield _check(
             "trace", way, "trace:trace", 45,
             "In a profiler's trace nothing is copied from the first step to the last.",
-            way=way, missing=_lacks_engines(setting),
+            way=way, missing=_lacks_engines(setting, way),
         )  # fmt: skip
     yield _check(
         "pycuda", "", "loops:pycuda", 45,
@@ -121,7 +136,8 @@ def _robust(setting: Setting) -> Iterator[Check]:
         ("failures engine", "failures:engine", "A damaged engine is never loaded; it is built again."),
     ):
         group, _, short = name.partition(" ")
-        yield _check(group, short, function, 75, proves, missing=_lacks_engines(setting))
+        way = "while" if name == "failures engine" else "launch"
+        yield _check(group, short, function, 75, proves, missing=_lacks_engines(setting, way))
 
 
 def _fast(setting: Setting) -> Iterator[Check]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import cnnrnn
 from benchmarks.gpu_check.captioner import BATCHES, BEAMS, COMPARED, STEPS, fitted, same_tokens
-from benchmarks.gpu_check.notes import MissingError, Notes, Setting, SkippedError
+from benchmarks.gpu_check.notes import Notes, Setting, SkippedError
 from benchmarks.gpu_check.place import BUNDLE, model
 from benchmarks.gpu_check.stopwatch import Deadline, repeated, sizes
 
@@ -24,7 +24,7 @@ def speed(setting: Setting, notes: Notes, *, backend: str, precision: str, withi
     if setting.stand_in:
         notes.note(times_are_meaningless=True)
     if f"engine {backend}" not in setting.good:
-        raise MissingError(f"{backend} did not run here: see the check 'engine {backend}'")
+        raise SkippedError(f"{backend} did not run here: see the check 'engine {backend}'")
     deadline = Deadline(within_s)
     times: dict[str, object] = {}
     left_out: list[str] = []
@@ -67,7 +67,7 @@ def _what(setting: Setting) -> tuple[str | Path, tuple[int, ...]]:
     if setting.stand_in:
         return BUNDLE, (1,)
     if "captioner" not in setting.good:
-        raise MissingError("there is no captioner to time: see the check 'captioner'")
+        raise SkippedError("there is no captioner to time: see the check 'captioner'")
     return setting.captioner / "bundle", BATCHES
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -241,16 +242,28 @@ def test_what_is_missing_comes_with_its_command(setting: Setting, monkeypatch: p
     assert told["peer eager fp16"].startswith("torch is not installed: pip install 'cnnrnn[train]'")
 
 
+def test_less_time_is_told_to_a_check_that_can_keep_to_it(setting: Setting) -> None:
+    (check,) = [check for check in plan(setting) if check.name == "speed tensorrt-rtx fp16"]
+    within = check.arguments["within_s"]
+    assert check.within(1000.0) == check
+    assert check.within(check.limit_s - 30).arguments["within_s"] == within - 30
+    report = Report(setting.out, 1)
+    run.run_checks([check], setting, report, check.least_s - 1)
+    assert report.outcomes[check.name].error.startswith("no time was left")
+
+
 def test_the_order_of_the_checks(setting: Setting) -> None:
     groups = list(dict.fromkeys(check.group for check in plan(setting)))
     assert groups == [
         "provider", "parity", "engine", "loops", "trace", "pycuda", "frames", "sharing", "failures",
         "captioner", "speed", "peer",
     ]  # fmt: skip
-    assert [check.name for check in plan(setting, ["loops", "provider pycuda"])][:2] == [
-        "provider pycuda",
+    names = [check.name for check in plan(setting, ["loops while", "provider pycuda"])]
+    assert names == [
+        "provider pycuda", "parity reference", "engine tensorrt-rtx", "engine tensorrt", "engine ort-cuda",
         "loops while",
-    ]
+    ]  # fmt: skip
+    assert [check.name for check in plan(setting, ["peer eager fp16"])] == ["captioner", "peer eager fp16"]
 
 
 def test_ties_are_counted_apart() -> None:
@@ -322,6 +335,40 @@ def test_traces_of_both_profilers_are_read() -> None:
     steps = of_the_steps([Event("widen(char *)", 1.0), kernel, copy])
     assert steps is not None
     assert steps.steps == 1
+
+
+# The peers
+
+
+@pytest.mark.slow
+def test_torch_searches_as_the_bundle_does(tmp_path: Path, setting: Setting) -> None:
+    """The captioner in small: its bundle, and the same weights in PyTorch, vectorised and as the tutorial."""
+    for module in ("torch", "torchvision", "onnx", "onnxscript"):
+        pytest.importorskip(module)
+    from benchmarks.gpu_check import captioner, peers
+    from benchmarks.gpu_check.torch_search import Size, TorchSearch, tutorial_search
+    from cnnrnn.core.bundle import Bundle
+
+    folder = tmp_path / "captioner"
+    captioner.make(folder, captioner.SMALL)
+    assert list(Bundle.open(folder / "bundle").manifest.precisions) == ["fp32", "fp16"]
+    small = dataclasses.replace(setting, captioner=folder, repetitions=1, good=("captioner",))
+    captioner.captioner(small, Notes(tmp_path / "made.json"))
+    notes = Notes(tmp_path / "peer.json")
+    peers.peer(small, notes, variant="eager", precision="fp32", within_s=60, device="cpu")
+    assert notes.facts["as_cpu_fp32"] == f"{captioner.COMPARED} of {captioner.COMPARED}"
+    assert list(notes.facts["times"]) == [
+        f"batch {batch} beam {beams}" for batch in captioner.BATCHES for beams in (5, 1, 10)
+    ]
+    assert notes.facts["tutorial"]["search"]["p50"] > 0
+    image, model = Bundle.open(folder / "bundle").manifest.image, captioner.read(folder)
+    pictures = list(captioner.fitted(image, 3))
+    several, _ = TorchSearch(
+        model, image, Size(3, 5, captioner.STEPS, captioner.START, captioner.END)
+    ).search(pictures)
+    one = Size(1, 5, captioner.STEPS, captioner.START, captioner.END)
+    assert [tutorial_search(model, image, one, picture)[0] for picture in pictures] == several
+    assert len(several[0]) == captioner.STEPS
 
 
 # Goals
