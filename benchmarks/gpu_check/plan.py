@@ -20,7 +20,7 @@ _GRACE_S, _BUILDING_S = 25.0, 60.0
 _LEAST_S = 40.0
 
 # Over the stand-in driver all doubles compute the same.
-_TRIED = (("tensorrt-rtx", "fp32"), ("tensorrt-rtx", "fp16"), ("ort-cuda", "fp32"))
+_TRIED = (("tensorrt-rtx", "fp32"), ("tensorrt-rtx", "fp16"))
 _ALIKE = "the doubles compute as those of the other checks 'parity' do, over the stand-in driver"
 
 # What the checks of a group need of others, by name or group.
