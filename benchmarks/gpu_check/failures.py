@@ -27,6 +27,7 @@ LARGE_BATCH, LARGE_BEAMS = 16, 32
 _SMALL_BATCH = 4  # over the stand-in driver, from which nearly all can be taken
 MIB = 2**20
 _CHUNKS_MIB = (4096, 256, 32, 4, 2, 1)
+_LARGE_BYTES = 64 * MIB
 _STAND_IN_MEMORY_BYTES = 256 * MIB
 
 
@@ -81,7 +82,7 @@ def engine(setting: Setting, notes: Notes) -> None:
     assert backend in ENGINES
     wanted = answers(setting)[:1]
     folder = setting.work / "damaged"
-    shutil.copytree(EngineCache().folder, folder)
+    shutil.copytree(EngineCache().folder, folder, ignore=_large)
     damaged = [_damage(path) for path in folder.glob("*.engine")]
     os.environ["CNNRNN_CACHE"] = str(folder)
     notes.note(backend=backend, damaged=len(damaged))
@@ -99,6 +100,11 @@ def engine(setting: Setting, notes: Notes) -> None:
         problems.append(f"of {len(damaged)} damaged engines {len(refused)} were refused, {len(still)} stayed")
     if problems:
         raise FailedError("; ".join(problems))
+
+
+def _large(folder: str, names: list[str]) -> list[str]:
+    """What an earlier run left of the captioner that is timed is not copied."""
+    return [name for name in names if Path(folder, name).stat().st_size > _LARGE_BYTES]
 
 
 def _damage(path: Path) -> Path:
