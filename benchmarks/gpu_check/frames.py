@@ -26,6 +26,9 @@ from cnnrnn.runtime.image import fit, read_image
 
 Picture = NDArray[np.uint8]
 
+# Of a type that is no picture.
+_REFUSED = "cannot be read as a picture"
+
 
 class Frame:
     """Device memory as an array (H, W, 3) of uint8, by the interface that all libraries share."""
@@ -56,6 +59,8 @@ def frames(setting: Setting, notes: Notes) -> None:
             try:
                 found = captioner(frame, color="rgb")
             except ImageError as error:
+                if _REFUSED not in str(error):
+                    raise
                 raise MissingError(f"this version of cnnrnn takes no frames of a device: {error}") from error
             same[library] = found.tokens == wanted.tokens
             notes.note(same=same)

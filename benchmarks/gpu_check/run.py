@@ -32,6 +32,7 @@ def run(setting: Setting, budget_s: float = BUDGET_S, only: Sequence[str] = ()) 
     try:
         found = _found(setting, report)
         if found is not None:
+            report.describe(pictures=found.pictures, repetitions=found.repetitions)
             run_checks(plan(found, only), found, report, budget_s)
         on_a_gpu = found is not None and not found.stand_in
         code = exit_code((outcome for _, outcome in report.checks), on_a_gpu=on_a_gpu)

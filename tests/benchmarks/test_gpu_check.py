@@ -66,6 +66,7 @@ def test_without_a_gpu_it_runs_over_the_stand_in_driver(tmp_path: Path) -> None:
     found = json.loads((tmp_path / FILE).read_text())
     assert found["device"] == "stand-in"
     assert found["times_are_meaningless"] is True
+    assert (found["pictures"], found["repetitions"]) == (run.FEW_PICTURES, run.FEW_REPETITIONS)
     assert (found["finished"], found["exit_code"]) == (True, 3)
     assert found["machine"]["python"]
     assert found["versions"]["cnnrnn"]
