@@ -58,8 +58,13 @@ def memory(setting: Setting, notes: Notes) -> None:
     notes.note(answered_afterwards=True)
     with _all_memory():
         pass
-    with model(setting, backend) as captioner:  # with what this process itself gave back
-        last = captioner(images, beams=LARGE_BEAMS)
+    try:
+        with model(setting, backend) as captioner:
+            last = captioner(images, beams=LARGE_BEAMS)
+    except CnnrnnError as error:
+        raise FailedError(
+            f"what this process itself took and gave back is not there again: {error}"
+        ) from error
     notes.note(answered_with_what_was_given_back=True)
     problems = [*differences([before], wanted[:1]), *differences(after, wanted)]
     if not said and left_bytes < need_bytes:
