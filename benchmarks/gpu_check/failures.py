@@ -21,6 +21,7 @@ from cnnrnn.runtime.device.tensorrt import TensorRtEngine
 from cnnrnn.runtime.engine.cache import EngineCache
 from cnnrnn.runtime.engine.library import load_library
 from cnnrnn.runtime.engine.log import listening
+from cnnrnn.runtime.result import Result
 
 # Searches of this size need more than what cannot be taken from a GPU.
 LARGE_BATCH, LARGE_BEAMS = 16, 32
@@ -56,15 +57,7 @@ def memory(setting: Setting, notes: Notes) -> None:
         after = captioner(images)
         again = captioner(images, beams=LARGE_BEAMS)
     notes.note(answered_afterwards=True)
-    with _all_memory():
-        pass
-    try:
-        with model(setting, backend) as captioner:
-            last = captioner(images, beams=LARGE_BEAMS)
-    except CnnrnnError as error:
-        raise FailedError(
-            f"what this process itself took and gave back is not there again: {error}"
-        ) from error
+    last = _with_what_was_given_back(setting, backend, images)
     notes.note(answered_with_what_was_given_back=True)
     problems = [*differences([before], wanted[:1]), *differences(after, wanted)]
     if not said and left_bytes < need_bytes:
@@ -79,6 +72,21 @@ def memory(setting: Setting, notes: Notes) -> None:
         raise FailedError("; ".join(problems))
     if not said:
         raise SkippedError(f"{left_bytes} bytes could not be taken away, and it needs {need_bytes} alone")
+
+
+def _with_what_was_given_back(setting: Setting, backend: str, images: list[str]) -> list[Result]:
+    """The same search after this process itself has taken all memory and given it back.
+
+    Raises:
+        FailedError: the memory is not there again.
+    """
+    with _all_memory():
+        pass
+    try:
+        with model(setting, backend) as captioner:
+            return captioner(images, beams=LARGE_BEAMS)
+    except CnnrnnError as error:
+        raise FailedError(f"what was taken and given back here is not there again: {error}") from error
 
 
 def engine(setting: Setting, notes: Notes) -> None:
