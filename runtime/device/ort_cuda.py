@@ -98,7 +98,8 @@ class OrtEngine:
     scratch_bytes = 0
 
     def __init__(self, ort: Any, session: Any, spec: GraphSpec, ordinal: int) -> None:
-        self._ort, self._session, self._spec, self._ordinal = ort, session, spec, ordinal
+        self._ort, self._spec, self._ordinal = ort, spec, ordinal
+        self._session: Any = session
 
     def context(self, places: Mapping[str, TensorPlace], scratch: int) -> OrtContext:
         binding = self._session.io_binding()
@@ -126,7 +127,9 @@ class OrtContext:
     """See `cnnrnn.runtime.device.engines.Context`; it queues on the stream of its source alone."""
 
     def __init__(self, ort: Any, session: Any, binding: Any, file: str) -> None:
-        self._session, self._binding, self._file = session, binding, file
+        self._session: Any = session
+        self._binding: Any = binding
+        self._file = file
         self._options = ort.RunOptions()
         # Else every run ends with a wait for the device.
         self._options.add_run_config_entry("disable_synchronize_execution_providers", "1")

@@ -52,7 +52,7 @@ class FunctionSource(HostSource):
         return {
             "logits": stepped.logits.astype(np.float32),
             "next_state_prefix": stepped.state["prefix"],
-            "alignment": stepped.alignment,
+            "alignment": np.asarray(stepped.alignment),
         }
 
 

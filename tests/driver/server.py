@@ -39,9 +39,7 @@ def serve() -> None:
 
 
 def _answer(request: dict[str, Any]) -> dict[str, Any]:
-    with contextlib.suppress(
-        Exception
-    ):  # here, so that the next request finds it imported; else in the child
+    with contextlib.suppress(Exception):  # what is wrong with it is told by the child
         importlib.import_module(request["function"].partition(":")[0])
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
