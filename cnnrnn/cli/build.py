@@ -37,7 +37,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--backend", default=NAMES[0], choices=NAMES, help="what builds (default: %(default)s)"
     )
-    parser.add_argument("--precision", help="one that the bundle has: fp32, fp16, ... (default: its first)")
+    parser.add_argument(
+        "--precision", help="one that the bundle has: fp32, ... (default: fp16, else its first)"
+    )
     parser.add_argument(
         "--beams", type=_integers, metavar="K,...", help="beam widths (default: the bundle's own)"
     )

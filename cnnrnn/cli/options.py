@@ -62,9 +62,16 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
     """Which engine runs the graphs, and how."""
     group = parser.add_argument_group("engine")
     group.add_argument("--backend", default="ort-cpu", help="what runs the graphs (default: %(default)s)")
-    group.add_argument("--precision", help="one that the bundle has: fp32 (default), fp16, ...")
     group.add_argument(
-        "--threads", type=integer, help="threads of the engine (default: the physical cores)", metavar="N"
+        "--precision",
+        help="one that the bundle has (default: fp32 on a processor, fp16 on a GPU, where it has that)",
+    )
+    group.add_argument(
+        "--threads", type=integer, help="of ort-cpu (default: the physical cores)", metavar="N"
+    )
+    group.add_argument("--device", type=integer, default=0, help="the GPU's number (default: 0)", metavar="N")
+    group.add_argument(
+        "--loop", default="auto", help="how a GPU takes the steps: while, replay, launch (default: the best)"
     )
 
 
@@ -75,6 +82,7 @@ def load_model(arguments: argparse.Namespace) -> Model:
         OptionsError: naming the flag of the engine that cannot be had.
         CnnrnnError: the bundle or the engine cannot be used.
     """
+    from cnnrnn.runtime.device.options import DeviceOptions
     from cnnrnn.runtime.model import load
 
     try:
@@ -83,9 +91,10 @@ def load_model(arguments: argparse.Namespace) -> Model:
             backend=arguments.backend,
             precision=arguments.precision,
             threads=arguments.threads,
+            device=DeviceOptions(ordinal=arguments.device, loop=arguments.loop),
         )
     except OptionsError as error:
-        flag = re.sub(r"^(backend|precision|threads)='?(.*?)'?(?=[ ;])", r"--\1 \2", str(error))
+        flag = re.sub(r"^(backend|precision|threads|device|loop)='?(.*?)'?(?=[ ;])", r"--\1 \2", str(error))
         raise OptionsError(flag) from error
 
 

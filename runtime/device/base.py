@@ -30,7 +30,7 @@ def checked_ordinal(ordinal: int) -> int:
 def no_device(ordinal: int, said: str) -> NoDeviceError:
     """The error for a GPU that is not there, or a driver that does not start."""
     return NoDeviceError(
-        f"GPU {ordinal} cannot be used: {said}. nvidia-smi lists the GPUs of this machine; "
+        f"GPU {ordinal} cannot be used: {said.rstrip('.')}. nvidia-smi lists the GPUs of this machine; "
         "without one, use the backend ort-cpu"
     )
 

@@ -24,6 +24,7 @@ from cnnrnn.runtime.engine.library import TENSORRT_RTX, Library, load_library
 from cnnrnn.runtime.engine.options import BuildOptions, check
 from cnnrnn.runtime.engine.report import EngineReport
 from cnnrnn.runtime.graph_check import check_contract
+from cnnrnn.runtime.precision import precision_for
 from cnnrnn.runtime.select import SelectKind, make_select, select_spec
 
 _TURING = "7.5"
@@ -138,7 +139,7 @@ def plan_build(
 
     Args:
         backend: ``"tensorrt"`` or ``"tensorrt-rtx"``.
-        precision: one that the bundle has; its first by default.
+        precision: one that the bundle has; by default the one that the backend runs by default.
         buckets: sizes to build for; one image and the bundle's own beams by default.
         options: how; TensorRT's own choices by default.
 
@@ -148,12 +149,7 @@ def plan_build(
         BundleError: the bundle's graphs do not fit together, or a shape depends on values.
     """
     manifest = bundle.manifest
-    precision = precision or next(iter(manifest.precisions))
-    if precision not in manifest.precisions:
-        raise OptionsError(
-            f"precision={precision!r} is not in bundle {manifest.name!r}; it has "
-            f"{', '.join(manifest.precisions)}"
-        )
+    precision = precision_for(manifest, backend, precision)
     wanted = sorted(set(buckets)) or [Bucket(1, manifest.search.beams)]
     for bucket in wanted:
         check_bucket(bucket, manifest)

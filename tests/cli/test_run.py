@@ -16,6 +16,7 @@ import pytest
 from cnnrnn.cli import main, parser
 from cnnrnn.core.search import SearchOptions
 from cnnrnn.core.search_limits import LIMITS
+from cnnrnn.runtime.engine.device import find_device
 from cnnrnn.runtime.ort_cpu import OrtCpuBackend
 
 
@@ -394,3 +395,33 @@ def test_phrases_that_cannot_be_used(
     assert f"--phrases {file}" in error
     assert message in error
     assert "Errno" not in error
+
+
+@pytest.mark.parametrize("backend", ["tensorrt", "tensorrt-rtx", "ort-cuda"])
+def test_without_a_gpu_its_backends_are_exit_code_3(
+    backend: str, colour_bundle: Path, colour_pictures: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if find_device() is not None:
+        pytest.skip("this machine has a GPU")
+    assert main(["run", str(colour_bundle), str(colour_pictures), "--backend", backend]) == 3
+    said = capsys.readouterr().err
+    assert "GPU 0 cannot be used: " in said or "is not installed" in said
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (("--loop", "best"), "--loop best is unknown; give 'auto', 'while', 'replay', 'launch'"),
+        (("--device", "-1"), "--device -1; give the number of a GPU, from 0"),
+        (("--threads", "2"), "--threads 2 is for the backend ort-cpu; tensorrt has none"),
+    ],
+)
+def test_what_is_no_way_to_use_a_gpu(
+    flags: tuple[str, ...],
+    said: str,
+    colour_bundle: Path,
+    colour_pictures: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["run", str(colour_bundle), str(colour_pictures), "--backend", "tensorrt", *flags]) == 2
+    assert said in capsys.readouterr().err

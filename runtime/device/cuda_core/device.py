@@ -75,8 +75,21 @@ class CudaCoreDevice(BaseDevice):
         self._started.done = True
 
     def free_bytes(self) -> int:
-        free, _ = self._call("asking for free device memory", self._driver.cuMemGetInfo)
-        return int(free)
+        asked, cu = "asking for free device memory", self._driver
+        free, _ = self._call(asked, cu.cuMemGetInfo)
+        if not self._open.properties.memory_pools_supported:
+            return int(free)
+        # What was given back stays in the pool that cuda.core allocates from, and is taken again from there.
+        pool = self._call(asked, cu.cuDeviceGetMemPool, cu.CUdevice(self._ordinal))
+        kinds = cu.CUmemPool_attribute
+        reserved, used = (
+            int(self._call(asked, cu.cuMemPoolGetAttribute, pool, kind))
+            for kind in (
+                kinds.CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT,
+                kinds.CU_MEMPOOL_ATTR_USED_MEM_CURRENT,
+            )
+        )
+        return int(free) + reserved - used
 
     def stream(self) -> CoreStream:
         with self._failures.told("making a stream"):
