@@ -44,6 +44,7 @@ __all__ = [
     "PinnedBuffer",
     "Queue",
     "Stream",
+    "check_provider",
     "open_device",
 ]
 
@@ -67,8 +68,7 @@ def open_device(ordinal: int = 0, provider: str = "auto") -> Device:
         NoDeviceError: there is no driver, no GPU, or none of this number.
         MissingDependencyError: the provider, or either of them, is not installed.
     """
-    if provider not in ("auto", *_PROVIDERS):
-        raise OptionsError(f"provider={provider!r}; it is one of auto, {', '.join(_PROVIDERS)}")
+    check_provider(provider)
     if provider == "pycuda" or (provider == "auto" and _installed() == "pycuda"):
         from cnnrnn.runtime.device.pycuda import PycudaDevice
 
@@ -76,6 +76,16 @@ def open_device(ordinal: int = 0, provider: str = "auto") -> Device:
     from cnnrnn.runtime.device.cuda_core import CudaCoreDevice
 
     return CudaCoreDevice(ordinal)
+
+
+def check_provider(provider: str) -> None:
+    """Refuse an unknown provider.
+
+    Raises:
+        OptionsError: naming those there are.
+    """
+    if provider not in ("auto", *_PROVIDERS):
+        raise OptionsError(f"provider={provider!r}; it is one of auto, {', '.join(_PROVIDERS)}")
 
 
 def _installed() -> str:

@@ -26,7 +26,7 @@ from cnnrnn.core.search import SearchOptions, check_batch
 from cnnrnn.runtime import search_inputs
 from cnnrnn.runtime.clock import Clock
 from cnnrnn.runtime.device.engines import Engine, Source
-from cnnrnn.runtime.device.loop import Way, choose
+from cnnrnn.runtime.device.loop import WAYS, Way, choose
 from cnnrnn.runtime.device.loop_memory import MemoryNeed
 from cnnrnn.runtime.device.pool import Pool, Sharing, close_all
 from cnnrnn.runtime.device.protocol import Device
@@ -82,6 +82,14 @@ class DeviceBackend:
         check_contract(graphs.manifest, graphs.precision)
         self._graphs, self._device, self._source = graphs, device, source
         self.way: Way = choose(device, way, captures=source.captures)
+        if way == "auto" and source.captures and self.way != WAYS[0]:
+            _log.warning(
+                "%s cannot run a loop in a graph: CUDA 12.4 and cuda.core are needed, and its driver is of "
+                "CUDA %s; the steps are taken by loop=%r, which is slower",
+                device.info.name,
+                ".".join(map(str, device.info.driver_cuda)),
+                self.way,
+            )
         self._sessions: Pool[_Bucket, Session] = Pool("sessions")
         self._engines: Sharing[tuple[Any, ...], Engine] = Sharing()
         self._selects: dict[SelectKind, Any] = {}

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from cnnrnn.core.errors import OptionsError
+from cnnrnn.runtime.device import check_provider
 from cnnrnn.runtime.device.loop import check_way
 from cnnrnn.runtime.engine.options import BuildOptions
 
@@ -37,6 +38,7 @@ class DeviceOptions:
         if isinstance(self.ordinal, bool) or not isinstance(self.ordinal, int) or self.ordinal < 0:
             raise OptionsError(f"device={self.ordinal!r}; give the number of a GPU, from 0")
         check_way(self.loop)
+        check_provider(self.provider)
         if self.ort_provider not in ORT_PROVIDERS:
             raise OptionsError(
                 f"ort_provider={self.ort_provider!r} is unknown; give {' or '.join(map(repr, ORT_PROVIDERS))}"

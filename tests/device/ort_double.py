@@ -59,7 +59,7 @@ class InferenceSession:
     def __init__(self, data: bytes, options: Any, providers: Any) -> None:
         (name, own), *_ = providers
         assert name == "CUDAExecutionProvider"
-        if options.get_session_config_entry("session.disable_cpu_ep_fallback") == "1" and refuses_alone:
+        if refuses_alone and _alone(options):
             raise RuntimeError("a node has no kernel but the CPU's")
         self._real, self._stream = session(data), int(own["user_compute_stream"])
 
@@ -85,6 +85,13 @@ class InferenceSession:
             )
         except BackendError as error:
             raise RuntimeError(str(error)) from error
+
+
+def _alone(options: Any) -> bool:
+    try:
+        return bool(options.get_session_config_entry("session.disable_cpu_ep_fallback") == "1")
+    except RuntimeError:  # it was not set
+        return False
 
 
 refuses_alone = False

@@ -6,13 +6,11 @@ import logging
 import os
 import tempfile
 import threading
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 import cnnrnn
-from cnnrnn.core.errors import CnnrnnError
 from cnnrnn.core.samples import package_data, pictures_in
 from cnnrnn.runtime.device.options import DeviceOptions
 from cnnrnn.runtime.result import Result
@@ -245,33 +243,3 @@ def test_memory_is_stated_before_it_is_taken(rig: Rig) -> None:
     (stated,) = [text for text in found["said"] if "of device memory" in text]
     assert stated.startswith("0: 1 image, 5 beams: ")
     assert found["need"] == [found["taken"]["device_memory"], found["taken"]["pinned_memory"]]
-
-
-def out_of_memory(free_kib: int) -> list[Any]:
-    with opened("tensorrt") as model:
-        (image,) = pictures(1)
-        answers: list[Any] = []
-        for beams in (2, 5, 2):
-            try:
-                answers.append(model(image, beams=beams).text != "")
-            except CnnrnnError as error:
-                answers.append(f"{type(error).__name__}: {error}")
-        return answers
-
-
-def refused(name: str, number: int) -> Any:
-    return _REFUSALS[name](number)
-
-
-def _no_gpu(_: int) -> str:
-    with pytest.raises(CnnrnnError) as caught:
-        opened("tensorrt")
-    return f"{type(caught.value).__name__}: {caught.value}"
-
-
-_REFUSALS: dict[str, Callable[[int], Any]] = {"no GPU": _no_gpu}
-
-
-def test_without_a_gpu(rig: Rig) -> None:
-    said = rig.try_out(refused, "no GPU", 0, STANDIN_DEVICES="0").value
-    assert said.startswith("NoDeviceError: GPU 0 cannot be used: CUDA_ERROR_NO_DEVICE. nvidia-smi lists")

@@ -106,6 +106,12 @@ CUresult cuEventElapsedTime(float *ms, CUevent first_handle, CUevent last_handle
     return CUDA_SUCCESS;
 }
 
+// What drivers before CUDA 12.8 have alone: the header's name for it is the newer function's.
+#undef cuEventElapsedTime
+CUresult cuEventElapsedTime(float *ms, CUevent first, CUevent last) {
+    return cuEventElapsedTime_v2(ms, first, last);
+}
+
 static CUresult wait_captured(Stream *stream, const Event *event) {
     if (event->capture->ended) return CUDA_ERROR_CAPTURED_EVENT;
     if (stream->capture && stream->capture != event->capture) {
