@@ -133,14 +133,10 @@ def test_a_bucket_that_does_not_fit(rig: Rig) -> None:
 
 
 def a_bad_engine() -> list[Any]:
-    def refuses(self: Any, data: bytes) -> None:
-        return None
-
     with opened("tensorrt") as model:
-        right = tensorrt_double.Runtime.deserialize_cuda_engine
-        tensorrt_double.Runtime.deserialize_cuda_engine = refuses
-        said = told(model, pictures(1)[0])
-        tensorrt_double.Runtime.deserialize_cuda_engine = right
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(tensorrt_double.Runtime, "deserialize_cuda_engine", lambda self, data: None)
+            said = told(model, pictures(1)[0])
         return [said, told(model, pictures(1)[0])]
 
 
