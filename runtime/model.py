@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
@@ -20,6 +21,7 @@ from cnnrnn.core.phrases import Phrases
 from cnnrnn.core.search import SearchOptions, SearchSettings, check_batch, check_names, options_for
 from cnnrnn.core.search_reasons import Stopped, reason
 from cnnrnn.core.tokenizer import Tokenizer
+from cnnrnn.runtime.ahead import in_order
 from cnnrnn.runtime.backend import Backend
 from cnnrnn.runtime.backtrace import Path as TokenPath
 from cnnrnn.runtime.backtrace import trace_back
@@ -119,6 +121,11 @@ class _Ready:
     kind: SelectKind
     color: Color
 
+    @property
+    def ahead(self) -> int:
+        """How many searches to begin before the first one's answer is waited for."""
+        return int(isinstance(self.backend, Searches) and self.backend.overlaps)
+
 
 class CallOptions(SearchSettings, total=False):
     """What a call of a model may be given beside the pictures; see `Model.__call__`."""
@@ -192,8 +199,7 @@ class Model:
         """
         ready = self._ready(options, also=("errors",))
         clock = Clock()
-        if errors not in ("raise", "return"):
-            raise OptionsError(f"errors={errors!r} is unknown; give 'raise' or 'return'")
+        _check_errors(errors)
         several = isinstance(images, (list, tuple))
         if several and not images:
             raise OptionsError("images is an empty list; give one picture or more")
@@ -201,6 +207,57 @@ class Model:
         check_batch(ready.search, len(sources))
         answers = self._answers(ready, sources, clock, raises=errors == "raise")
         return answers if several else answers[0]
+
+    def map(
+        self,
+        images: Iterable[ImageSource],
+        *,
+        errors: Literal["raise", "return"] = "raise",
+        **options: Unpack[CallOptions],
+    ) -> Iterator[Result | Failure]:
+        """Caption pictures as they come, one at a time: a camera's frames.
+
+        On a GPU the next picture is begun before the last one's answer is waited for, so that its encoder
+        runs beside the other's search, and an answer comes one picture late. Elsewhere each is answered
+        before the next is asked for.
+
+        Args:
+            images, errors, options: as in a call of the model; ``deadline_ms`` is each picture's own.
+
+        Returns:
+            An iterator of an answer for each picture, in their order.
+
+        Raises:
+            OptionsError, ClosedError: at once. The iterator raises what a call of the model does.
+        """
+        ready = self._ready(options, also=("errors",))
+        _check_errors(errors)
+        check_batch(ready.search, 1)
+
+        def begun(index: int, source: ImageSource) -> tuple[int, _Begun | ImageError]:
+            clock = Clock()
+            try:
+                picture = self._prepare(source, ready.color)
+            except ImageError as error:
+                return index, ImageError(f"picture {index}: {error}")
+            stages = Clock(before_ms=clock.total_ms)
+            return index, ([(index, picture)], self._search(ready, [picture], ready.search, stages), stages)
+
+        def answer(index: int, search: _Begun | ImageError) -> Result | Failure:
+            found: Result | Failure
+            if isinstance(search, ImageError):
+                found = search
+            else:
+                ((_, picture),), searching, stages = search
+                history = searching.history()
+                found = self._result(ready.backend, picture, history, 0, stages, f"picture {index}")
+            if errors == "raise" and not isinstance(found, Result):
+                raise found
+            return found
+
+        beginnings = (partial(begun, index, source) for index, source in enumerate(images))
+        searches = in_order(beginnings, ready.ahead, lambda entry: _let_go(entry[1]))
+        return (answer(index, search) for index, search in searches)
 
     def stream(self, image: ImageSource, **options: Unpack[CallOptions]) -> Stream:
         """Caption one picture, and give its tokens as soon as they are settled.
@@ -313,27 +370,21 @@ class Model:
         return [answers[index] for index in range(len(sources))]
 
     def _begun(self, ready: _Ready, pictures: Sequence[_Entry], clock: Clock) -> Iterator[_Begun]:
-        """The searches for all pictures, a batch each, in order; on a device the next is begun before the
-        last one's answer is waited for, so that its encoder runs beside that."""
-        waiting: list[_Begun] = []
-        ahead = isinstance(ready.backend, Searches) and ready.backend.overlaps
-        try:
-            for first in range(0, len(pictures), MAX_BATCH):
-                part = pictures[first : first + MAX_BATCH]
-                chosen = ready.search.of_images([index for index, _ in part])
-                stages = Clock(before_ms=clock.total_ms)
-                pixels = [picture.pixels for _, picture in part]
-                search = begin(ready.backend, pixels, chosen, self._special, stages, ready.kind)
-                waiting.append((part, search, stages))
-                if len(waiting) > ahead:
-                    yield waiting[0]
-                    del waiting[0]
-            while waiting:
-                yield waiting[0]
-                del waiting[0]
-        finally:
-            for _, search, _ in waiting:
-                search.close()
+        """The searches for all pictures, a batch each, in order."""
+
+        def begun(part: Sequence[_Entry]) -> _Begun:
+            options = ready.search.of_images([index for index, _ in part])
+            stages = Clock(before_ms=clock.total_ms)
+            return part, self._search(ready, [picture for _, picture in part], options, stages), stages
+
+        parts = (pictures[first : first + MAX_BATCH] for first in range(0, len(pictures), MAX_BATCH))
+        return in_order((partial(begun, part) for part in parts), ready.ahead, _let_go)
+
+    def _search(
+        self, ready: _Ready, pictures: Sequence[_Prepared], options: SearchOptions, stages: Clock
+    ) -> Searching:
+        pixels = [picture.pixels for picture in pictures]
+        return begin(ready.backend, pixels, options, self._special, stages, ready.kind)
 
     def _prepare(self, source: ImageSource, color: Color) -> _Prepared:
         clock = Clock()
@@ -392,6 +443,17 @@ class Model:
             token_logprobs=tuple(path.token_logprobs.tolist()),
             alignment=path.alignment,
         )
+
+
+def _check_errors(errors: str) -> None:
+    if errors not in ("raise", "return"):
+        raise OptionsError(f"errors={errors!r} is unknown; give 'raise' or 'return'")
+
+
+def _let_go(begun: _Begun | ImageError) -> None:
+    """Nobody asks for the answer."""
+    if not isinstance(begun, ImageError):
+        begun[1].abandon()
 
 
 def _stopped(history: History, row: int, best: Hypothesis) -> Stopped:

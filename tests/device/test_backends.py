@@ -218,6 +218,28 @@ def test_the_next_batch_is_begun_before_the_last_is_waited_for(rig: Rig) -> None
     assert (launches, before, waits) == (4, 4, 2)
 
 
+def as_they_come() -> list[Any]:
+    """One picture at a time: whether the answers are right, and how many graphs were launched before the
+    host waited for the first; what is left after the iterator was dropped half-way."""
+    images = pictures(4)
+    wanted = [on_the_cpu(image) for image in images]
+    with opened("tensorrt") as model:
+        list(model.map(images))
+        inside.reset()
+        found = [plain(result) for result in model.map(iter(images))]
+        calls = inside.lines(inside.Lines.CALLS)
+        next(model.map(images))
+        again = plain(model(images[0]))
+    waits = [index for index, call in enumerate(calls) if call == "cuStreamSynchronize"]
+    launches = [index for index, call in enumerate(calls) if call == "cuGraphLaunch"]
+    return [found == wanted, again == wanted[0], sum(at < waits[0] for at in launches), len(waits)]
+
+
+def test_the_encoder_of_the_next_frame_runs_beside_this_ones_search(rig: Rig) -> None:
+    """Two graphs each, the encoder and the loop, on two streams."""
+    assert rig.run(as_they_come).value == [True, True, 4, 4]
+
+
 def told_of() -> dict[str, Any]:
     """What is stated before it is taken, and what is taken."""
     said: list[str] = []
