@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from typing import TypeVar
 
 Begun = TypeVar("Begun")
@@ -11,7 +11,7 @@ Begun = TypeVar("Begun")
 
 def in_order(
     beginnings: Iterable[Callable[[], Begun]], ahead: int, drop: Callable[[Begun], object]
-) -> Iterator[Begun]:
+) -> Generator[Begun, None, None]:
     """Call each, and give what it began, in order, once ``ahead`` more have begun.
 
     Args:

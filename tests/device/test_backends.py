@@ -50,8 +50,9 @@ def loaded(backend: str, loop: str = "auto", precision: str = "fp32") -> cnnrnn.
     return cnnrnn.load("emoji", backend=backend, precision=precision, device=DeviceOptions(loop=loop))
 
 
-def plain(result: Result) -> dict[str, Any]:
+def plain(result: Any) -> dict[str, Any]:
     """What has to be the same wherever it ran."""
+    assert isinstance(result, Result)
     found = result.to_dict()
     return {name: found[name] for name in ("text", "score", "tokens", "hypotheses", "stopped", "reason")}
 
