@@ -9,6 +9,7 @@ import argparse
 import dataclasses
 import os
 import platform
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -34,6 +35,7 @@ JETSON_ONNX_RUNTIME = (
 )
 # There TensorRT goes with JetPack: to install JetPack's packages again would bring the same version.
 JETSON_TENSORRT = "install JetPack 6.1 or newer, which brings TensorRT 10.3 or newer"
+CUDA_CORE = "pip install 'cnnrnn[cuda13]', or 'cnnrnn[cuda12]' where nvidia-smi shows CUDA 12"
 NOT_INSTALLED = "not installed"
 NO_GPU_TO_RUN = " (builds engines; no GPU to run them with)"
 NOT_BY_PIP = "one that pip did not install"
@@ -107,7 +109,10 @@ def examine(environment: Mapping[str, str]) -> list[Finding]:
         cuda_provider(has_gpu, jetson is not None),
         tensorrt(has_gpu, jetson is not None),
         tensorrt_rtx(has_gpu, jetson is not None),
-        _gpu_package("PyCUDA", "pycuda", "pycuda", has_gpu, "PyCUDA's frames and streams"),
+        _gpu_package("cuda.core", "cuda.core", CUDA_CORE, has_gpu, "the search on a GPU"),
+        _gpu_package(
+            "PyCUDA", "pycuda", "pip install 'cnnrnn[pycuda]'", has_gpu, "the same, instead of cuda.core"
+        ),
         _package("PyTorch", "torch", "pip install 'cnnrnn[train]'", "training and export"),
         _package("ONNX", "onnx", "pip install 'cnnrnn[export]'", "export"),
     ]
@@ -204,8 +209,8 @@ def _library(name: LibraryName, purpose: str, on_jetson: bool) -> Finding:
         return Finding(TITLES[name], False, found, fix.removeprefix("Install it with: "), purpose)
 
 
-def _gpu_package(part: str, module: str, extra: str, has_gpu: bool, purpose: str) -> Finding:
-    found = _package(part, module, f"pip install 'cnnrnn[{extra}]'", purpose)
+def _gpu_package(part: str, module: str, install: str, has_gpu: bool, purpose: str) -> Finding:
+    found = _package(part, module, install, purpose)
     return found if has_gpu else _of_no_use(found)
 
 
@@ -216,7 +221,7 @@ def _of_no_use(finding: Finding) -> Finding:
 def _package(part: str, module: str, install: str, purpose: str) -> Finding:
     if not machine.module_found(module):
         return Finding(part, False, NOT_INSTALLED, install, purpose)
-    versions = machine.distribution_version(module, module.replace("_", "-")).values()
+    versions = machine.distribution_version(module, re.sub("[_.]", "-", module)).values()
     return Finding(part, True, next(iter(versions), NOT_BY_PIP), "", purpose)
 
 

@@ -50,7 +50,7 @@ def distribution_version(*names: str) -> dict[str, str]:
 
 
 def module_found(name: str) -> bool:
-    """Whether a top-level module can be found, without importing it."""
+    """Whether a module can be found, without importing it."""
     try:
         return importlib.util.find_spec(name) is not None
     except (ImportError, ValueError):

@@ -81,7 +81,7 @@ def test_a_bare_machine_is_exit_code_3_with_a_command_for_each(
 
 def test_without_a_gpu_nothing_is_advised_for_one(nothing_installed: pytest.MonkeyPatch) -> None:
     found = by_part()
-    for part in ("CUDA provider", "TensorRT", "TensorRT-RTX", "PyCUDA"):
+    for part in ("CUDA provider", "TensorRT", "TensorRT-RTX", "cuda.core", "PyCUDA"):
         assert found[part].fix == ""
         assert "no GPU" in found[part].found
 
@@ -93,6 +93,7 @@ def test_with_a_gpu_each_engine_has_its_command(nothing_installed: pytest.Monkey
     assert found["CUDA provider"].fix == "pip uninstall -y onnxruntime && pip install 'cnnrnn[gpu]'"
     assert found["TensorRT"].fix == "pip install 'cnnrnn[tensorrt]'"
     assert found["TensorRT-RTX"].fix == "pip install 'cnnrnn[tensorrt-rtx]'"
+    assert found["cuda.core"].fix.startswith("pip install 'cnnrnn[cuda13]'")
     assert found["PyCUDA"].fix == "pip install 'cnnrnn[pycuda]'"
 
 
