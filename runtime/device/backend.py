@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from cnnrnn.core.errors import CnnrnnError, OptionsError
+from cnnrnn.core.errors import ClosedError, CnnrnnError, OptionsError
 from cnnrnn.core.search import SearchOptions, check_batch
 from cnnrnn.runtime import search_inputs
 from cnnrnn.runtime.clock import Clock
@@ -96,7 +96,7 @@ class DeviceBackend:
         self._lock = threading.Lock()
         # Where all is queued on one stream, searches take turns.
         self._turn: threading.Lock | None = threading.Lock() if source.stream is not None else None
-        self._open, self._closed = 0, False
+        self._open, self._closed, self._gone = 0, False, False
         self._abandoned: deque[DeviceSearch] = deque()
         self._unwanted: deque[Session] = deque()
 
@@ -127,9 +127,13 @@ class DeviceBackend:
         options = SearchOptions(beams=beams, max_length=_LEAST_STEPS)
         special = SpecialTokens(self._graphs.manifest.vocabulary.start, self._graphs.manifest.vocabulary.end)
         bucket, _ = self._bucket(kind, images, options, special)
-        with self._device.current(), ExitStack() as used:
-            graphs, engines = self._made(bucket, used)
-            return memory_need(graphs, bucket.steps, engines)
+        self._enter()
+        try:
+            with self._device.current(), ExitStack() as used:
+                graphs, engines = self._made(bucket, used)
+                return memory_need(graphs, bucket.steps, engines)
+        finally:
+            self._exit()
 
     def search(
         self,
@@ -161,30 +165,24 @@ class DeviceBackend:
         bucket, arrays = self._bucket(kind, len(pictures), options, special)
         images = dict(bucket.letters)["B"]
         filled = [*pictures, *[pictures[-1]] * (images - len(pictures))]
-        give_back = partial(self._give_back, bucket)
-        self._close_abandoned()
-        while self._turn is not None and not self._turn.acquire(timeout=_TURN_S):
-            self._close_abandoned()  # it may be one of these that has the turn
+        self._enter()
         try:
             with self._device.current():
                 session = self._sessions.take(bucket, partial(self._session, bucket))
-                with self._lock:
-                    self._open += 1
                 try:
                     session.start(filled, arrays, options.longest, _late_at(options, clock), streams=streams)
                 except BaseException:
-                    self._ended(bucket, session, usable=False)
+                    self._close_sessions(self._sessions.give_back(bucket, session, False))
                     raise
         except BaseException:
-            if self._turn is not None:
-                self._turn.release()
+            self._exit()
             raise
         return DeviceSearch(
             session,
             len(pictures),
             options,
             clock,
-            give_back,
+            partial(self._give_back, bucket),
             self._device.current,
             self._leave,
         )
@@ -209,16 +207,27 @@ class DeviceBackend:
             with suppress(IndexError):  # another thread had the same thought
                 self._abandoned.popleft().close()
 
-    def _give_back(self, bucket: _Bucket, session: Session, usable: bool) -> None:
-        self._ended(bucket, session, usable=usable)
+    def _enter(self) -> None:
+        """Begin a search: wait for its turn, and keep the device open until `_exit`."""
+        self._close_abandoned()
+        while self._turn is not None and not self._turn.acquire(timeout=_TURN_S):
+            self._close_abandoned()  # it may be one of these that has the turn
+        with self._lock:
+            self._open += 1
+        if self._closed:
+            self._exit()
+            raise ClosedError("the backend is closed; load the bundle again")
+
+    def _exit(self) -> None:
         if self._turn is not None:
             self._turn.release()
-        self._close_when_idle()
-
-    def _ended(self, bucket: _Bucket, session: Session, *, usable: bool) -> None:
-        self._close_sessions(self._sessions.give_back(bucket, session, usable))
         with self._lock:
             self._open -= 1
+        self._close_when_idle()
+
+    def _give_back(self, bucket: _Bucket, session: Session, usable: bool) -> None:
+        self._close_sessions(self._sessions.give_back(bucket, session, usable))
+        self._exit()
 
     def _close_sessions(self, unwanted: list[Session]) -> None:
         """Where not even that can be done, they stay for the next time."""
@@ -233,9 +242,9 @@ class DeviceBackend:
 
     def _close_when_idle(self) -> None:
         with self._lock:
-            if not self._closed or self._open:
+            if not self._closed or self._open or self._gone:
                 return
-            self._open = -1  # for ever
+            self._gone = True
         with self._device.current():
             self._source.close()
         self._device.close()
