@@ -24,7 +24,18 @@ from typing import Any
 from cnnrnn.runtime.device.cuda_core import device
 from tests.driver import inside
 
-_IMPORTED_AHEAD = ("numpy", "cuda.core", "pycuda.driver", "pycuda.compiler", "cnnrnn", "pytest")
+_IMPORTED_AHEAD = (
+    "numpy",
+    "cuda.core",
+    "pycuda.driver",
+    "pycuda.compiler",
+    "onnx",
+    "onnxruntime",
+    "cv2",
+    "tokenizers",
+    "cnnrnn.runtime.model",
+    "pytest",
+)
 
 
 def serve() -> None:

@@ -77,7 +77,9 @@ class CudaCoreDevice(BaseDevice):
     def free_bytes(self) -> int:
         asked, cu = "asking for free device memory", self._driver
         free, _ = self._call(asked, cu.cuMemGetInfo)
-        if not self._open.properties.memory_pools_supported:
+        with self._failures.told(asked):
+            has_pools = bool(self._open.properties.memory_pools_supported)
+        if not has_pools:
             return int(free)
         # What was given back stays in the pool that cuda.core allocates from, and is taken again from there.
         pool = self._call(asked, cu.cuDeviceGetMemPool, cu.CUdevice(self._ordinal))
