@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from cnnrnn.core.search import SearchOptions
 from cnnrnn.core.tokenizer import Tokenizer
 from cnnrnn.export.partings import FAR, Decoded, Parting, gap, parting_of
-from cnnrnn.export.recording import Arrays
+from cnnrnn.export.recording import Arrays, Recording
 from cnnrnn.export.report import Departure, SearchParity, TensorParity
 from cnnrnn.export.tolerances import TIE, tolerance_of
 from cnnrnn.runtime.backend import Backend
@@ -55,24 +55,24 @@ def compare(
     """
     special = SpecialTokens(tokenizer.start, (tokenizer.end,))
     tensors: dict[str, _Worst] = {}
-    results = []
-    total = len(searches) * len(pictures.pixels)
-    for number, options in enumerate(searches):
-        departures: list[Departure] = []
-        for first in range(0, len(pictures.pixels), BATCH):
-            batch = slice(first, first + BATCH)
-            images = np.stack(pictures.pixels[batch])
-            both = (
-                Decoded.of(expected, images, options, special),
-                Decoded.of(found, images, options, special),
-            )
-            names = pictures.names[batch]
-            partings = [parting_of(*both, image) for image in range(len(images))]
-            _compare_tensors(*both, names, partings, tensors)
-            departures += _departures(*both, names, partings, options, tokenizer)
+    departures: list[list[Departure]] = [[] for _ in searches]
+    recordings = Recording(expected), Recording(found)
+    done, total = 0, len(searches) * len(pictures.pixels)
+    for first in range(0, len(pictures.pixels), BATCH):
+        batch = slice(first, first + BATCH)
+        images, names = np.stack(pictures.pixels[batch]), pictures.names[batch]
+        for options, departed in zip(searches, departures, strict=True):
+            one, other = (Decoded.of(recording, images, options, special) for recording in recordings)
+            partings = [parting_of(one, other, image) for image in range(len(images))]
+            _compare_tensors(one, other, names, partings, tensors)
+            departed += _departures(one, other, names, partings, options, tokenizer)
+            done += len(images)
             if progress is not None:
-                progress(number * len(pictures.pixels) + first + len(images), total)
-        results.append(_summary(options.beams, len(pictures.pixels), departures))
+                progress(done, total)
+    results = (
+        _summary(options.beams, len(pictures.pixels), departed)
+        for options, departed in zip(searches, departures, strict=True)
+    )
     return tuple(results), {name: worst.report(name) for name, worst in tensors.items()}
 
 

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from cnnrnn.core.search import SearchOptions
 from cnnrnn.export.recording import Arrays, Recording
-from cnnrnn.runtime.backend import Backend
 from cnnrnn.runtime.clock import Clock
 from cnnrnn.runtime.loop import History, SpecialTokens, decode
 from cnnrnn.runtime.select import DEAD
@@ -28,10 +27,9 @@ class Decoded:
 
     @staticmethod
     def of(
-        backend: Backend, images: NDArray[np.uint8], options: SearchOptions, special: SpecialTokens
+        recording: Recording, images: NDArray[np.uint8], options: SearchOptions, special: SpecialTokens
     ) -> Decoded:
         """Search for the captions of ``images`` (B, H, W, 3) RGB."""
-        recording = Recording(backend)
         history = decode(recording, images, options, special, Clock())
         return Decoded(history, recording.encoded, recording.steps)
 

@@ -17,6 +17,8 @@ Arrays = dict[str, NDArray[Any]]
 class Recording:
     """`cnnrnn.runtime.backend.Backend` that passes every call on to another and keeps the results.
 
+    The same array of pictures, searched again, is not encoded again.
+
     Attributes:
         encoded: ``memory_NAME`` and ``state_NAME``, (B, ...), of the last `encode`.
         steps: of each `step` since then ``logits`` (B, K, V), ``next_state_NAME`` (B, K, ...), ``alignment``;
@@ -28,12 +30,15 @@ class Recording:
         self.name, self.precision, self.vocabulary = backend.name, backend.precision, backend.vocabulary
         self.encoded: Arrays = {}
         self.steps: list[Arrays] = []
+        self._last: tuple[NDArray[np.uint8], Encoded] | None = None
 
     def encode(self, images: NDArray[np.uint8]) -> Encoded:
-        encoded = self._backend.encode(images)
-        self.encoded = self._named("memory_", encoded.memory) | self._named("state_", encoded.state)
         self.steps = []
-        return encoded
+        if self._last is None or self._last[0] is not images:
+            encoded = self._backend.encode(images)
+            self.encoded = self._named("memory_", encoded.memory) | self._named("state_", encoded.state)
+            self._last = images, encoded
+        return self._last[1]
 
     def widen(self, state: Mapping[str, Tensor], beams: int) -> Tensors:
         return self._backend.widen(state, beams)

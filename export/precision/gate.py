@@ -21,6 +21,7 @@ from cnnrnn.core.tokenizer import Tokenizer
 from cnnrnn.export.parity import BATCH, Pictures
 from cnnrnn.export.partings import FAR, Decoded, gap, parting_of
 from cnnrnn.export.precision.report import RUNS, Judgement, NotFinite
+from cnnrnn.export.recording import Recording
 from cnnrnn.export.report import Departure, SearchParity
 from cnnrnn.runtime.backend import Backend
 from cnnrnn.runtime.backtrace import Path, trace_back
@@ -49,19 +50,22 @@ def judge(
     """
     special = SpecialTokens(tokenizer.start, (tokenizer.end,))
     runs = {name: _Run() for name in found}
-    total = len(searches) * len(pictures.pixels)
-    for number, options in enumerate(searches):
-        for first in range(0, len(pictures.pixels), BATCH):
-            batch = slice(first, first + BATCH)
-            images, names = np.stack(pictures.pixels[batch]), pictures.names[batch]
-            wanted = Decoded.of(expected, images, options, special)
-            for name, backend in found.items():
-                got = Decoded.of(backend, images, options, special)
+    oracle = Recording(expected)
+    judged = {name: Recording(backend) for name, backend in found.items()}
+    done, total = 0, len(searches) * len(pictures.pixels)
+    for first in range(0, len(pictures.pixels), BATCH):
+        batch = slice(first, first + BATCH)
+        images, names = np.stack(pictures.pixels[batch]), pictures.names[batch]
+        for options in searches:
+            wanted = Decoded.of(oracle, images, options, special)
+            for name, recording in judged.items():
+                got = Decoded.of(recording, images, options, special)
                 runs[name].note_not_finite(wanted, got, names, options.beams)
                 compared = _Compared(expected, wanted, got, options, tokenizer, special)
                 runs[name].departures[options.beams] += compared.departures(images, names)
+            done += len(images)
             if progress is not None:
-                progress(number * len(pictures.pixels) + first + len(images), total)
+                progress(done, total)
     return {name: run.judgement(name, len(pictures.pixels), searches, tie) for name, run in runs.items()}
 
 

@@ -12,8 +12,8 @@ import pytest
 from cnnrnn.core.bundle import Bundle, shipped_bundles
 from cnnrnn.runtime.engine import report
 from tests.captioner_grid import VALID, CaptionerGrid, Options, named
-from tests.engine.rigs.compiler import Compiler, Job
-from tests.engine.rigs.graphs import BEAMS, DTYPES, PRECISIONS, Graph, model_graphs, select_graphs
+from tests.engine.rigs.compiler import Compiler
+from tests.engine.rigs.graphs import BEAMS, DTYPES, PRECISIONS, TURING, Graph, model_graphs, select_graphs
 
 SHIPPED = [
     (name, precision) for name in shipped_bundles() for precision in Bundle.open(name).manifest.precisions
@@ -33,7 +33,7 @@ def begun(request: pytest.FixtureRequest, captioner_grid: CaptionerGrid, compile
             folder = captioner_grid.exported(options).folder
             for precision in PRECISIONS:
                 for graph in model_graphs(folder, precision):
-                    compiler.begin([job for job in graph.jobs() if not _is_refused(graph, job)])
+                    compiler.begin(graph.jobs())
     return compiler
 
 
@@ -80,16 +80,17 @@ def test_shipped_select_graphs(name: str, compiler: Compiler) -> None:
 
 def _compile(graphs: Sequence[Graph], compiler: Compiler) -> None:
     """Compile in every bucket for every GPU, and compare the engines' tensors with the graphs'."""
-    work = [(graph, job) for graph in graphs for job in graph.jobs() if not _is_refused(graph, job)]
+    work = [(graph, job) for graph in graphs for job in graph.jobs()]
     assert work
     for graph in graphs:
         if graph.role != "select":
             _check_types(graph)
     for (graph, job), outcome in zip(work, compiler.compile([job for _, job in work]), strict=True):
-        what = f"{job.name} {job.shapes} {job.capability}"
+        what = f"{job.name} {job.shapes}"
         assert outcome.size, f"{what}: {outcome.error}"
         made = outcome.report
-        assert made["architecture"] == f"sm{job.capability.replace('.', '')}"
+        targets = (f"sm{capability.replace('.', '')}" for capability in graph.capabilities)
+        assert made["architecture"] == "+".join(targets)
         inputs, outputs = _tensors(graph.model)
         assert {tensor["name"]: tensor["dtype"] for tensor in made["inputs"]} == inputs, what
         assert {tensor["name"]: tensor["dtype"] for tensor in made["outputs"]} == outputs, what
@@ -112,17 +113,12 @@ def _check_types(graph: Graph) -> None:
 
 
 def _refuse(graphs: Sequence[Graph], compiler: Compiler) -> None:
-    jobs = [job for graph in graphs for job in graph.jobs() if _is_refused(graph, job)]
+    jobs = [job for graph in graphs for job in graph.refused()]
     assert jobs
     for job, outcome in zip(jobs, compiler.compile(jobs, refused=True), strict=True):
         assert not outcome.size, job.name
-        assert "7.5" in outcome.error, outcome.error
+        assert TURING in outcome.error, outcome.error
         assert "fp16" in outcome.error, outcome.error
-
-
-def _is_refused(graph: Graph, job: Job) -> bool:
-    """TensorRT-RTX has no products of float32 or bfloat16 for Turing; every encoder and step has some."""
-    return graph.precision in ("fp32", "bf16") and job.capability == "7.5"
 
 
 def _tensors(graph: bytes) -> tuple[dict[str, str], dict[str, str]]:

@@ -108,7 +108,7 @@ def _check_fused(step: Graph, compiler: Compiler) -> None:
     assert not RECURRENT & {node.op_type for node in nodes}
     activations = {node.name for node in nodes if node.op_type in ACTIVATIONS}
     assert activations
-    for outcome in compiler.compile(step.jobs([layers.CAPABILITY])):
+    for outcome in compiler.compile(step.jobs()):
         kernels = [kernel["nodes"] for kernel in outcome.report["engine_layers"]]
         assert activations <= {node for kernel in kernels for node in kernel}
         assert not [kernel for kernel in kernels if len(kernel) == 1 and kernel[0] in activations]

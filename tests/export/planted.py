@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from cnnrnn.export.torch_backend import TorchBackend
@@ -46,8 +46,11 @@ class Planted(TorchBackend):
     _step_number = 0
 
     def encode(self, images: Any) -> Encoded:
-        self._step_number = 0
         return self.spoil_encoded(super().encode(images))
+
+    def widen(self, state: Mapping[str, Tensor], beams: int) -> Tensors:
+        self._step_number = 0  # a search begins
+        return super().widen(state, beams)
 
     def step(self, tokens: Tensor, parents: Tensor, state: Tensors, memory: Tensors) -> Stepped:
         stepped = self.spoil(self._step_number, super().step(tokens, parents, state, memory))

@@ -28,12 +28,12 @@ TIMEOUT_S = 600
 
 @dataclass(frozen=True)
 class Job:
-    """One graph in one bucket for one compute capability."""
+    """One graph in one bucket, for GPUs of these compute capabilities in one engine."""
 
     name: str
     graph: bytes
     shapes: Shapes
-    capability: str
+    capabilities: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Compiler:
             pool.shutdown(wait=True, cancel_futures=True)
 
     def _submit(self, pool: ProcessPoolExecutor, job: Job) -> Future[Outcome]:
-        key = (shape_of(job.graph), tuple(sorted(job.shapes.items())), job.capability)
+        key = (shape_of(job.graph), tuple(sorted(job.shapes.items())), job.capabilities)
         if key not in self._made:
             self._made[key] = pool.submit(compile_job, job)
         return self._made[key]
@@ -98,7 +98,7 @@ def compile_job(job: Job) -> Outcome:
     from cnnrnn.runtime.engine.options import BuildOptions, check
 
     library = load_library(TENSORRT_RTX)
-    options = check(BuildOptions(compute_capabilities=(job.capability,)), library)
+    options = check(BuildOptions(compute_capabilities=job.capabilities), library)
     try:
         built = build_engine(library, job.graph, job.shapes, options, name=job.name)
     except EngineError as error:

@@ -20,6 +20,8 @@ from tests.engine.rigs.compiler import Job
 IMAGES = (1, 4)
 BEAMS = (1, 5)
 CAPABILITIES = ("7.5", "8.6", "12.0")
+# For which TensorRT-RTX has products of fp16 alone; every encoder and step has some.
+TURING = "7.5"
 PRECISIONS = ("fp32", "fp16")
 DTYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
 
@@ -41,13 +43,20 @@ class Graph:
     model: bytes
     shapes: tuple[Shapes, ...]
 
-    def jobs(self, capabilities: Iterable[str] = CAPABILITIES) -> list[Job]:
-        """One for each compute capability in each bucket."""
-        return [
-            Job(self.name, self.model, shapes, capability)
-            for capability in capabilities
-            for shapes in self.shapes
-        ]
+    @property
+    def capabilities(self) -> tuple[str, ...]:
+        """Those of `CAPABILITIES` that an engine can be built for."""
+        everywhere = self.precision not in ("fp32", "bf16")
+        return tuple(capability for capability in CAPABILITIES if everywhere or capability != TURING)
+
+    def jobs(self) -> list[Job]:
+        """One for each bucket, for all `capabilities` together: that takes no longer than for one."""
+        return [Job(self.name, self.model, shapes, self.capabilities) for shapes in self.shapes]
+
+    def refused(self) -> list[Job]:
+        """The largest bucket, for what is not among the `capabilities`."""
+        left = (capability for capability in CAPABILITIES if capability not in self.capabilities)
+        return [Job(self.name, self.model, self.shapes[-1], (capability,)) for capability in left]
 
 
 @lru_cache
