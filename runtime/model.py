@@ -11,31 +11,27 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
 
-import numpy as np
-from numpy.typing import NDArray
-
 from cnnrnn.core.bundle import Bundle
 from cnnrnn.core.errors import ClosedError, ImageError, NotFiniteError, OptionsError
 from cnnrnn.core.manifest import Manifest
 from cnnrnn.core.phrases import Phrases
 from cnnrnn.core.search import SearchOptions, SearchSettings, check_batch, check_names, options_for
-from cnnrnn.core.search_reasons import Stopped, reason
 from cnnrnn.core.tokenizer import Tokenizer
 from cnnrnn.runtime.ahead import in_order
+from cnnrnn.runtime.answers import Answers
 from cnnrnn.runtime.backend import Backend
-from cnnrnn.runtime.backtrace import Path as TokenPath
-from cnnrnn.runtime.backtrace import trace_back
 from cnnrnn.runtime.clock import Clock
 from cnnrnn.runtime.device.names import DEVICE_BACKENDS
 from cnnrnn.runtime.device.opening import open_backend
 from cnnrnn.runtime.device.options import DeviceOptions
 from cnnrnn.runtime.graphs import Graphs
-from cnnrnn.runtime.image import Color, ImageSource, check_color, fit, read_image
+from cnnrnn.runtime.image import Color, ImageSource, check_color
 from cnnrnn.runtime.loop import History, Searches, Searching, SpecialTokens, begin, prepare
 from cnnrnn.runtime.ort_cpu import NAME as ORT_CPU
 from cnnrnn.runtime.ort_cpu import OrtCpuBackend
+from cnnrnn.runtime.picture import Taken, take
 from cnnrnn.runtime.precision import precision_for
-from cnnrnn.runtime.result import Hypothesis, Result
+from cnnrnn.runtime.result import Result
 from cnnrnn.runtime.select import SelectKind
 from cnnrnn.runtime.stream import Stream
 
@@ -98,17 +94,8 @@ def load(
     return Model(runner, opened.manifest, opened.tokenizer())
 
 
-@dataclass(frozen=True)
-class _Prepared:
-    """A picture that is ready for the encoder, (H, W, 3) RGB, and what it took."""
-
-    pixels: NDArray[np.uint8]
-    name: str | None
-    stages_ms: dict[str, float]
-
-
 # A picture and its place among those of a call; and a batch of them, whose search has begun.
-_Entry: TypeAlias = tuple[int, _Prepared]
+_Entry: TypeAlias = tuple[int, Taken]
 _Begun: TypeAlias = tuple[Sequence[_Entry], Searching, Clock]
 
 
@@ -146,6 +133,7 @@ class Model:
         self.tokenizer = tokenizer
         self._backend: Backend | Searches | None = backend
         self._special = SpecialTokens(manifest.vocabulary.start, manifest.vocabulary.end)
+        self._answers = Answers(manifest, tokenizer)
 
     @overload
     def __call__(
@@ -205,7 +193,7 @@ class Model:
             raise OptionsError("images is an empty list; give one picture or more")
         sources: Sequence[ImageSource] = images if isinstance(images, (list, tuple)) else (images,)
         check_batch(ready.search, len(sources))
-        answers = self._answers(ready, sources, clock, raises=errors == "raise")
+        answers = self._caption(ready, sources, clock, raises=errors == "raise")
         return answers if several else answers[0]
 
     def map(
@@ -237,7 +225,7 @@ class Model:
         def begun(index: int, source: ImageSource) -> tuple[int, _Begun | ImageError]:
             clock = Clock()
             try:
-                picture = self._prepare(source, ready.color)
+                picture = take(source, ready.color, self.manifest.image)
             except ImageError as error:
                 return index, ImageError(f"picture {index}: {error}")
             stages = Clock(before_ms=clock.total_ms)
@@ -250,7 +238,7 @@ class Model:
             else:
                 ((_, picture),), searching, stages = search
                 history = searching.history()
-                found = self._result(ready.backend, picture, history, 0, stages, f"picture {index}")
+                found = self._answers.of(ready.backend, picture, history, 0, stages, f"picture {index}")
             if errors == "raise" and not isinstance(found, Result):
                 raise found
             return found
@@ -278,11 +266,11 @@ class Model:
         ready = self._ready(options)
         clock = Clock()
         check_batch(ready.search, 1)
-        picture = self._prepare(image, ready.color)
+        picture = take(image, ready.color, self.manifest.image)
         stages = Clock(before_ms=clock.total_ms)
 
         def result(history: History) -> Result:
-            answer = self._result(ready.backend, picture, history, 0, stages, "the picture")
+            answer = self._answers.of(ready.backend, picture, history, 0, stages, "the picture")
             if isinstance(answer, NotFiniteError):
                 raise answer
             return answer
@@ -343,7 +331,7 @@ class Model:
             for place, entry in enumerate(prefix)
         ]
 
-    def _answers(
+    def _caption(
         self, ready: _Ready, sources: Sequence[ImageSource], clock: Clock, *, raises: bool
     ) -> list[Result | Failure]:
         """All pictures are read before the first is captioned: an error that is raised costs no work."""
@@ -351,7 +339,7 @@ class Model:
         pictures: list[_Entry] = []
         for index, source in enumerate(sources):
             try:
-                pictures.append((index, self._prepare(source, ready.color)))
+                pictures.append((index, take(source, ready.color, self.manifest.image)))
             except ImageError as error:
                 if len(sources) > 1:
                     error = ImageError(f"picture {index} of {len(sources)}: {error}")
@@ -362,7 +350,7 @@ class Model:
             history = search.history()
             for row, (index, picture) in enumerate(part):
                 what = f"picture {index} of {len(sources)}" if len(sources) > 1 else "the picture"
-                answers[index] = self._result(ready.backend, picture, history, row, stages, what)
+                answers[index] = self._answers.of(ready.backend, picture, history, row, stages, what)
             for index, _ in part:
                 answer = answers[index]
                 if raises and isinstance(answer, NotFiniteError):
@@ -381,68 +369,10 @@ class Model:
         return in_order((partial(begun, part) for part in parts), ready.ahead, _let_go)
 
     def _search(
-        self, ready: _Ready, pictures: Sequence[_Prepared], options: SearchOptions, stages: Clock
+        self, ready: _Ready, pictures: Sequence[Taken], options: SearchOptions, stages: Clock
     ) -> Searching:
         pixels = [picture.pixels for picture in pictures]
         return begin(ready.backend, pixels, options, self._special, stages, ready.kind)
-
-    def _prepare(self, source: ImageSource, color: Color) -> _Prepared:
-        clock = Clock()
-        with clock.stage("decode"):
-            picture = read_image(source, color)
-        with clock.stage("preprocess"):
-            pixels = fit(picture, self.manifest.image)
-        name = os.fspath(source) if isinstance(source, (str, os.PathLike)) else None
-        return _Prepared(pixels, name, clock.stages_ms)
-
-    def _result(
-        self,
-        backend: Backend | Searches,
-        picture: _Prepared,
-        history: History,
-        row: int,
-        clock: Clock,
-        what: str,
-    ) -> Result | NotFiniteError:
-        """The answer for one picture of a batch that has been searched."""
-        if history.faults[row]:
-            advice = "the model itself makes them: train or export it again"
-            if backend.precision != "fp32":
-                advice = "try precision='fp32'"
-            return NotFiniteError(
-                f"{what} got no caption: the decoder's logits are not finite in step {history.faults[row]}, "
-                f"in {backend.name} {backend.precision}; {advice}"
-            )
-        with clock.stage("backtrace"):
-            paths = trace_back(history, row, history.options.n_best)
-            hypotheses = tuple(self._hypothesis(path) for path in paths)
-        stopped = _stopped(history, row, hypotheses[0])
-        return Result(
-            hypotheses=hypotheses,
-            image=picture.name,
-            alignment_grid=self.manifest.alignment_grid,
-            timings_ms=_timings(picture, clock),
-            backend=backend.name,
-            precision=backend.precision,
-            steps=len(history.tokens),
-            stopped=stopped,
-            reason=reason(stopped, history.options, len(hypotheses[0].tokens), row),
-            loop=None if history.device is None else history.device.loop,
-            counters=None if history.device is None else history.device.crossed,
-        )
-
-    def _hypothesis(self, path: TokenPath) -> Hypothesis:
-        tokens = tuple(path.tokens.tolist())
-        return Hypothesis(
-            text=self.tokenizer.decode(tokens),
-            tokens=tokens,
-            words=tuple(self.tokenizer.tokens(tokens)),
-            logprob=path.logprob,
-            score=path.score,
-            finished=bool(tokens) and tokens[-1] in self._special.end,
-            token_logprobs=tuple(path.token_logprobs.tolist()),
-            alignment=path.alignment,
-        )
 
 
 def _check_errors(errors: str) -> None:
@@ -454,17 +384,3 @@ def _let_go(begun: _Begun | ImageError) -> None:
     """Nobody asks for the answer."""
     if not isinstance(begun, ImageError):
         begun[1].abandon()
-
-
-def _stopped(history: History, row: int, best: Hypothesis) -> Stopped:
-    if not history.done[row]:
-        return "deadline"
-    if best.finished:
-        return "finished"
-    return "max_length" if history.finished_steps[row].any() else "no_token"
-
-
-def _timings(picture: _Prepared, clock: Clock) -> dict[str, float]:
-    """The picture's own stages, then the batch's, then what they took together."""
-    stages = {**picture.stages_ms, **clock.stages_ms}
-    return {**stages, "total": sum(picture.stages_ms.values()) + clock.total_ms}
