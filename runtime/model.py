@@ -24,12 +24,13 @@ from cnnrnn.runtime.clock import Clock
 from cnnrnn.runtime.device.names import DEVICE_BACKENDS
 from cnnrnn.runtime.device.opening import open_backend
 from cnnrnn.runtime.device.options import DeviceOptions
+from cnnrnn.runtime.frame import DeviceFrame
 from cnnrnn.runtime.graphs import Graphs
-from cnnrnn.runtime.image import Color, ImageSource, check_color
+from cnnrnn.runtime.image import Color, check_color
 from cnnrnn.runtime.loop import History, Searches, Searching, SpecialTokens, begin, prepare
 from cnnrnn.runtime.ort_cpu import NAME as ORT_CPU
 from cnnrnn.runtime.ort_cpu import OrtCpuBackend
-from cnnrnn.runtime.picture import Taken, take
+from cnnrnn.runtime.picture import FrameSource, Taken, take
 from cnnrnn.runtime.precision import precision_for
 from cnnrnn.runtime.result import Result
 from cnnrnn.runtime.select import SelectKind
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 # Only these two types mean several pictures: bytes are a sequence too. A list is invariant, hence Any.
-_Pictures = list[Any] | tuple[ImageSource, ...]
+_Pictures = list[Any] | tuple[FrameSource, ...]
 
 # What stands in the place of a picture's answer with errors="return".
 Failure: TypeAlias = ImageError | NotFiniteError
@@ -108,6 +109,16 @@ class _Ready:
     kind: SelectKind
     color: Color
 
+    def check_frame(self, frame: DeviceFrame) -> None:
+        """Refuse a frame that the backend cannot read."""
+        if not isinstance(self.backend, Searches):
+            raise ImageError(
+                f"{frame.what} lies on a GPU, and the backend {self.backend.name} reads pictures of the "
+                f"host; load the model with backend={' or '.join(map(repr, DEVICE_BACKENDS))}, or copy the "
+                "frame to the host: `.cpu().numpy()` of torch's, `.get()` of others"
+            )
+        self.backend.check_frame(frame)
+
     @property
     def ahead(self) -> int:
         """How many searches to begin before the first one's answer is waited for."""
@@ -137,12 +148,12 @@ class Model:
 
     @overload
     def __call__(
-        self, images: ImageSource, *, errors: Literal["raise"] = ..., **options: Unpack[CallOptions]
+        self, images: FrameSource, *, errors: Literal["raise"] = ..., **options: Unpack[CallOptions]
     ) -> Result: ...
 
     @overload
     def __call__(
-        self, images: ImageSource, *, errors: Literal["return"], **options: Unpack[CallOptions]
+        self, images: FrameSource, *, errors: Literal["return"], **options: Unpack[CallOptions]
     ) -> Result | Failure: ...
 
     @overload
@@ -157,7 +168,7 @@ class Model:
 
     def __call__(
         self,
-        images: ImageSource | _Pictures,
+        images: FrameSource | _Pictures,
         *,
         errors: Literal["raise", "return"] = "raise",
         **options: Unpack[CallOptions],
@@ -165,7 +176,9 @@ class Model:
         """Caption one picture, or a list of pictures of any sizes.
 
         Args:
-            images: see `cnnrnn.runtime.image.read_image` for what a picture may be.
+            images: see `cnnrnn.runtime.image.read_image` for what a picture may be; on a GPU's backend also a
+                frame that is on that GPU, see `cnnrnn.runtime.frame`. Its memory has to stay as it is until
+                the answer is there, unless its interface names the stream that it is written on.
             errors: ``"raise"``, or ``"return"`` to get the error in the place of a picture that cannot be
                 read, or whose logits are not finite, and answers for the others.
             options: ``color``, the order of channels of pictures given as arrays (``"bgr"`` by default), and
@@ -191,14 +204,14 @@ class Model:
         several = isinstance(images, (list, tuple))
         if several and not images:
             raise OptionsError("images is an empty list; give one picture or more")
-        sources: Sequence[ImageSource] = images if isinstance(images, (list, tuple)) else (images,)
+        sources: Sequence[FrameSource] = images if isinstance(images, (list, tuple)) else (images,)
         check_batch(ready.search, len(sources))
         answers = self._caption(ready, sources, clock, raises=errors == "raise")
         return answers if several else answers[0]
 
     def map(
         self,
-        images: Iterable[ImageSource],
+        images: Iterable[FrameSource],
         *,
         errors: Literal["raise", "return"] = "raise",
         **options: Unpack[CallOptions],
@@ -222,10 +235,10 @@ class Model:
         _check_errors(errors)
         check_batch(ready.search, 1)
 
-        def begun(index: int, source: ImageSource) -> tuple[int, _Begun | ImageError]:
+        def begun(index: int, source: FrameSource) -> tuple[int, _Begun | ImageError]:
             clock = Clock()
             try:
-                picture = take(source, ready.color, self.manifest.image)
+                picture = take(source, ready.color, self.manifest.image, ready.check_frame)
             except ImageError as error:
                 return index, ImageError(f"picture {index}: {error}")
             stages = Clock(before_ms=clock.total_ms)
@@ -247,7 +260,7 @@ class Model:
         searches = in_order(beginnings, ready.ahead, lambda entry: _let_go(entry[1]))
         return (answer(index, search) for index, search in searches)
 
-    def stream(self, image: ImageSource, **options: Unpack[CallOptions]) -> Stream:
+    def stream(self, image: FrameSource, **options: Unpack[CallOptions]) -> Stream:
         """Caption one picture, and give its tokens as soon as they are settled.
 
         A token is settled when every hypothesis that can still win has it: the live ones and the best of the
@@ -266,7 +279,7 @@ class Model:
         ready = self._ready(options)
         clock = Clock()
         check_batch(ready.search, 1)
-        picture = take(image, ready.color, self.manifest.image)
+        picture = take(image, ready.color, self.manifest.image, ready.check_frame)
         stages = Clock(before_ms=clock.total_ms)
 
         def result(history: History) -> Result:
@@ -332,14 +345,14 @@ class Model:
         ]
 
     def _caption(
-        self, ready: _Ready, sources: Sequence[ImageSource], clock: Clock, *, raises: bool
+        self, ready: _Ready, sources: Sequence[FrameSource], clock: Clock, *, raises: bool
     ) -> list[Result | Failure]:
         """All pictures are read before the first is captioned: an error that is raised costs no work."""
         answers: dict[int, Result | Failure] = {}
         pictures: list[_Entry] = []
         for index, source in enumerate(sources):
             try:
-                pictures.append((index, take(source, ready.color, self.manifest.image)))
+                pictures.append((index, take(source, ready.color, self.manifest.image, ready.check_frame)))
             except ImageError as error:
                 if len(sources) > 1:
                     error = ImageError(f"picture {index} of {len(sources)}: {error}")
