@@ -42,19 +42,21 @@ class LoadedModel:
     provenance: dict[str, Any]
 
 
-def save_checkpoint(path: str | Path, content: dict[str, Any]) -> None:
-    """Writes a checkpoint; a kill or a full disk leaves the old file whole.
+def save_checkpoint(content: dict[str, Any], *paths: str | Path) -> None:
+    """Writes a checkpoint; a kill or a full disk leaves the old files whole.
 
     Args:
-        path: the file.
         content: tensors and plain values alone.
+        paths: the files, in this order.
 
     Raises:
         StorageError: the disk is full or the folder is not writable.
     """
     buffer = io.BytesIO()
     torch.save({"format": FORMAT, "version": VERSION, **content}, buffer)
-    write_atomic(path, buffer.getvalue())
+    data = buffer.getvalue()
+    for path in paths:
+        write_atomic(path, data)
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:

@@ -31,6 +31,9 @@ from cnnrnn.training.greedy import greedy_captions
 
 log = logging.getLogger(__name__)
 
+# Drawing takes longer than an epoch of a few pictures.
+CURVE_EVERY_S = 10.0
+
 
 @dataclass(frozen=True)
 class TrainingResult:
@@ -110,6 +113,7 @@ class Trainer:
         self.schedule = _schedule(self.optimizer, config.training, self.batches)
         self.scaler = torch.amp.GradScaler(enabled=config.training.mixed_precision == "fp16")
         self.progress = Progress()
+        self.curve_drawn = -math.inf
         if saved is not None:
             self._restore(saved)
 
@@ -160,11 +164,11 @@ class Trainer:
             due = self.progress.epoch % options.evaluate_every == 0 or self.progress.epoch == options.epochs
             if due and self.validation_set is not None:
                 metrics.update(self._validate())
-            self._record(metrics, due)
+            self._record(metrics)
             better = self._is_better(metrics)
-            if better:
-                self._save(self.best)
-            self._save(self.last)
+            if due and (self.finished or time.monotonic() - self.curve_drawn > CURVE_EVERY_S):
+                self._draw()
+            self._save(*([self.best] if better else []), self.last)
         if self.progress.epoch < options.epochs:
             log.info("stopped: no better %s in %d evaluations", options.metric, options.patience)
         return TrainingResult(self.last, self.best, self.progress.epoch, metrics)
@@ -277,32 +281,32 @@ class Trainer:
         lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
         return [json.loads(line) for line in lines]
 
-    def _record(self, metrics: dict[str, float], due: bool) -> None:
+    def _record(self, metrics: dict[str, float]) -> None:
         kept = [record for record in self._records() if record["epoch"] < metrics["epoch"]]
         kept.append(metrics)
         lines = "".join(json.dumps(record) + "\n" for record in kept)
         write_atomic(self.output / "metrics.jsonl", lines.encode())
-        if due:
-            write_atomic(self.output / "curve.png", draw_curve(kept))
         log.info("%s", ", ".join(f"{name} {value:.4g}" for name, value in metrics.items()))
 
-    def _save(self, path: Path) -> None:
+    def _draw(self) -> None:
+        write_atomic(self.output / "curve.png", draw_curve(self._records()))
+        self.curve_drawn = time.monotonic()
+
+    def _save(self, *paths: Path) -> None:
         generator = {"torch_rng": torch.get_rng_state()}
         if self.device.type == "cuda":
             generator["cuda_rng"] = torch.cuda.get_rng_state()
-        save_checkpoint(
-            path,
-            {
-                "config": _plain(self.config.to_dict()),
-                "tokenizer": self.tokenizer.to_json(),
-                "model": self.model.state_dict(),
-                "optimizer": self.optimizer.state_dict(),
-                "schedule": self.schedule.state_dict(),
-                "scaler": self.scaler.state_dict(),
-                "progress": vars(self.progress).copy(),
-                **generator,
-            },
-        )
+        content = {
+            "config": _plain(self.config.to_dict()),
+            "tokenizer": self.tokenizer.to_json(),
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "progress": vars(self.progress).copy(),
+            **generator,
+        }
+        save_checkpoint(content, *paths)
 
     def _restore(self, saved: dict[str, Any]) -> None:
         try:

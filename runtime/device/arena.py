@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -31,7 +32,7 @@ class TensorPlace:
     @property
     def size_bytes(self) -> int:
         """Without what fills up to the next tensor."""
-        return int(np.prod(self.shape)) * np.dtype(self.dtype).itemsize
+        return math.prod(self.shape) * np.dtype(self.dtype).itemsize
 
     def of(self, data: NDArray[np.uint8]) -> NDArray[Any]:
         """A copy of the tensor in its buffer, (size_bytes), or in several such buffers, (N, size_bytes)."""

@@ -344,6 +344,7 @@ def test_traces_of_both_profilers_are_read() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("torchlib_read_once")
 def test_torch_searches_as_the_bundle_does(tmp_path: Path, setting: Setting) -> None:
     """The captioner in small: its bundle, and the same weights in PyTorch, vectorised and as the tutorial."""
     for module in ("torch", "torchvision", "onnx", "onnxscript"):

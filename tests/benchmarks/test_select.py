@@ -1,8 +1,7 @@
 """The benchmark of the search runs, its sides take the same number of steps, and its fit is one."""
 
 import json
-import subprocess
-import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,21 +12,31 @@ import torch
 
 from benchmarks import searching
 from benchmarks.searching import Contestants, Times, give_peer_its_best_threads
-from benchmarks.select import JUDGED, LARGE, Row, growth, judged
-
-ROOT = Path(__file__).resolve().parents[2]
+from benchmarks.select import JUDGED, LARGE, Row, growth, judged, main
 
 
 def row(beams: int, vocabulary: int, variant: str, search_ms: float) -> Row:
     return Row(beams, vocabulary, variant, search_ms, 1.0, 1.0, 1, 1.0, 1.0, 0.3, 2.0, 0.15)
 
 
-def test_prints_a_row_for_each_variant(tmp_path: Path) -> None:
+@pytest.fixture
+def threads_kept() -> Iterator[None]:
+    """torch has as many afterwards as before."""
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("torchlib_read_once", "threads_kept")
+def test_prints_a_row_for_each_variant(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     table = tmp_path / "table.json"
-    command = [sys.executable, "-m", "benchmarks.select", "--beams", "2", "--vocabulary", "1000"]
+    command = ["benchmarks.select", "--beams", "2", "--vocabulary", "1000"]
     command += ["--variants", "plain", "1,000 phrases", "--repetitions", "1", "--json", str(table)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    monkeypatch.setattr("sys.argv", command)
+    with torch.random.fork_rng():
+        main()
     found = json.loads(table.read_text())
     assert set(found) == {"setting", "rows", "growth", "judged"}
     assert [entry["variant"] for entry in found["rows"]] == ["plain", "1,000 phrases"]
@@ -39,22 +48,19 @@ def test_prints_a_row_for_each_variant(tmp_path: Path) -> None:
         assert 0 < entry["share"] < 1
     assert found["growth"] == [], "two settings of one small size tell nothing"
     assert found["judged"] is None
-    assert len(done.stdout.splitlines()) == 5
+    assert len(capsys.readouterr().out.splitlines()) == 5
 
 
+@pytest.mark.usefixtures("threads_kept")
 @pytest.mark.parametrize("best", [1, 2])
 def test_the_peer_has_the_threads_that_suit_it(best: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = torch.get_num_threads()
     monkeypatch.setattr(searching, "ALL_THREADS", 2)
 
     def answer() -> Times:
         return Times(1.0, 1.0 if torch.get_num_threads() == best else 2.0)
 
     rivals = Contestants(answer, answer, lambda: (1.0, 1.0))
-    try:
-        assert give_peer_its_best_threads(rivals) == torch.get_num_threads() == best
-    finally:
-        torch.set_num_threads(before)
+    assert give_peer_its_best_threads(rivals) == torch.get_num_threads() == best
 
 
 @pytest.mark.parametrize("exponent", [0.4, 1.0, 1.3])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,7 @@ Places = Mapping[str, TensorPlace]
 SCRATCH_BYTES = 512
 
 
+@cache
 def session(data: bytes) -> Any:
     """One thread, in the order of the nodes: the same bits each time."""
     options = onnxruntime.SessionOptions()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import nullcontext
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,9 @@ import pytest
 from cnnrnn.core.errors import BackendError, CnnrnnError, DeviceError
 from cnnrnn.core.search import SearchOptions
 from cnnrnn.runtime.device import Capture, Condition, open_device
+from cnnrnn.runtime.loop import History
+from cnnrnn.runtime.select import SelectKind, make_select
+from tests.device.host_engines import runs
 from tests.device.kernels import add_kernel, below_kernel
 from tests.device.oracle import cpu_history, device_history, on_a_device
 from tests.device.searches import ROUNDING, differences
@@ -120,10 +124,21 @@ MODELS = [hashed_model(1, 17), hashed_model(2, 17)]
 SHORT = SearchOptions(beams=2, max_length=2)
 
 
+@cache
+def wanted() -> History:
+    """What the search finds on the CPU."""
+    return cpu_history(MODELS, 17, (END,), SHORT)
+
+
+def before_the_forks() -> None:
+    """What each of hundreds of trials looks at, and no driver makes."""
+    wanted()
+    runs(make_select(SelectKind.of(SHORT, end_count=1, vocabulary=17)))
+
+
 def found(backend: Any) -> list[str]:
     """What of a search on a device is not as on the CPU."""
-    wanted = cpu_history(MODELS, 17, (END,), SHORT)
-    return differences(device_history(backend, len(MODELS), (END,), SHORT), wanted, ROUNDING)
+    return differences(device_history(backend, len(MODELS), (END,), SHORT), wanted(), ROUNDING)
 
 
 def search_with_a_failure(way: str, number: int, first: bool) -> list[Any]:

@@ -2,7 +2,8 @@
 
 A driver is started once in a process and stays as the last function left it, and a function under test may
 end its process. So this process imports what is slow to import, touches no driver, and is forked for each
-request: a line of JSON on standard input, answered by one on standard output.
+request: a line of JSON on standard input, answered by one on standard output. What else many functions of a
+module need, and what touches no driver either, its function `before_the_forks` makes, once.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import signal
 import sys
 import tempfile
 import traceback
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +53,7 @@ def serve() -> None:
 
 def _answer(request: dict[str, Any]) -> dict[str, Any]:
     with contextlib.suppress(Exception):  # what is wrong with it is told by the child
-        importlib.import_module(request["function"].partition(":")[0])
+        _prepare(request["function"].partition(":")[0])
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         child = os.fork()
@@ -61,6 +63,13 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
         files = {path.stem: path.read_text(errors="replace") for path in folder.iterdir()}
     report = json.loads(files.pop("report", "{}"))
     return report | files | {"returncode": os.waitstatus_to_exitcode(status)}
+
+
+@cache
+def _prepare(module: str) -> None:
+    getattr(importlib.import_module(module), "before_the_forks", int)()
+    gc.collect()
+    gc.freeze()  # or each child would look through all that, and so copy it
 
 
 def _run(request: dict[str, Any], folder: Path) -> None:

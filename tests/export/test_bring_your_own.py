@@ -2,45 +2,51 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
+import runpy
 import sys
 import textwrap
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from cnnrnn.core.bundle import Bundle
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
+@pytest.fixture
+def example(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[..., None]]:
+    """Runs the example into ``tmp_path / "shapes"`` as a script, in this process."""
+    script = ROOT / "examples/bring_your_own/run.py"
+    monkeypatch.syspath_prepend(script.parent)
+    monkeypatch.chdir(tmp_path)
+
+    def run(*options: str) -> None:
+        monkeypatch.setattr("sys.argv", [str(script), "--output", str(tmp_path / "shapes"), *options])
+        runpy.run_path(str(script), run_name="__main__")
+
+    with torch.random.fork_rng():
+        yield run
+    for name in ("model", "shapes"):
+        del sys.modules[name]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("way", [[], ["--three-methods"]], ids=["wrap_rnn", "three methods"])
-def test_it_trains_exports_and_runs(way: list[str], tmp_path: Path) -> None:
+def test_it_trains_exports_and_runs(
+    way: list[str], example: Callable[..., None], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     pytest.importorskip("torchvision")
-    said = run(tmp_path, "--steps", "3", "--side", "32", *way)
+    example("--steps", "3", "--side", "32", *way)
+    said = capsys.readouterr().out
     assert "the model follows the protocol" in said
     assert "parity passed over 120 pictures" in said
     assert 0 <= captions_right(said) <= 120
     assert Bundle.open(tmp_path / "shapes").manifest.name == "shapes"
-
-
-def run(folder: Path, *options: str) -> str:
-    """Runs the example into ``folder / "shapes"`` and returns what it printed."""
-    script = ROOT / "examples/bring_your_own/run.py"
-    done = subprocess.run(
-        [sys.executable, str(script), "--output", str(folder / "shapes"), *options],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def captions_right(said: str) -> int:

@@ -101,7 +101,7 @@ def test_a_full_disk_leaves_the_old_checkpoint_whole(
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(StorageError, match="No space left on device"):
-        save_checkpoint(checkpoint, {"model": {}})
+        save_checkpoint({"model": {}}, checkpoint)
     assert checkpoint.read_bytes() == before
     assert list(checkpoint.parent.glob(".*partial*")) == []
     assert read_checkpoint(checkpoint)["progress"]["epoch"] == 1

@@ -98,10 +98,10 @@ def test_resumes_a_run_of_before_a_key_was_there(config: TrainConfig) -> None:
     trainer.run()
     saved = read_checkpoint(trainer.last)
     del saved["config"]["data"]["images"]
-    save_checkpoint(trainer.last, saved)
+    save_checkpoint(saved, trainer.last)
     assert train(one, resume=True).epochs == 1
     saved["config"]["data"]["of_tomorrow"] = 1
-    save_checkpoint(trainer.last, saved)
+    save_checkpoint(saved, trainer.last)
     with pytest.raises(ConfigError, match="was made by another configuration"):
         train(one, resume=True)
 
