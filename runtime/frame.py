@@ -1,19 +1,20 @@
 """Frames that lie in a GPU's memory, taken as they are: `__cuda_array_interface__` and DLPack.
 
 Of the first, versions 2 and 3 (Numba's documentation, "CUDA Array Interface"): CuPy, pycuda's GPUArray, Numba
-and torch have it. DLPack is https://dmlc.github.io/dlpack; what has both is asked by it, unless its interface
-names a stream: of torch's no version does.
+and torch have it. DLPack is https://dmlc.github.io/dlpack. What has both, and no stream in its interface, as
+torch's tensors, says by the interface how it lies, and is waited for by DLPack.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 from cnnrnn.core.errors import ImageError
 from cnnrnn.core.manifest import ImageSpec
-from cnnrnn.runtime.dlpack import ON_GPU, DlpackArray, Strided, is_on, read_capsule
+from cnnrnn.runtime.dlpack import ON_GPU, ON_HOST, DlpackArray, Strided, export, is_on, read_capsule
 from cnnrnn.runtime.image import check_shape, check_size
 
 _INTERFACE = "__cuda_array_interface__"
@@ -21,6 +22,7 @@ _UINT8 = ("|u1", "<u1", ">u1", "u1")
 # CUDA's own number of the legacy default stream, for which others wait and which waits for them.
 LEGACY_STREAM = 1
 _NO_ORDER = -1
+_LARGEST_ADDRESS = 2**63 - 1
 
 
 @runtime_checkable
@@ -65,6 +67,11 @@ class DeviceFrame:
         """For messages: ``"the frame (1080 x 1920 x 3)"``."""
         return f"the frame ({self.height} x {self.width} x {self.channels})"
 
+    @property
+    def last_address(self) -> int:
+        """Of its last byte."""
+        return self.address + self.row_bytes * (self.height - 1) + self.width * self.channels - 1
+
 
 def read_frame(source: object, color: str, image: ImageSpec) -> DeviceFrame | None:
     """A frame as it lies on a GPU; None for what is no frame of a GPU.
@@ -77,52 +84,64 @@ def read_frame(source: object, color: str, image: ImageSpec) -> DeviceFrame | No
     Raises:
         ImageError: it is no picture, or lies in a way that cannot be read.
     """
+    if is_on(source, ON_HOST):
+        return None
     try:
         interface = getattr(source, _INTERFACE, None)
-    except (RuntimeError, TypeError) as error:  # torch, of a tensor that needs a gradient, say
+    except Exception as error:  # a library raises what it likes
         raise ImageError(f"the frame cannot be read: {error}") from error
-    if interface is not None and ("stream" in interface or not isinstance(source, DlpackArray)):
+    if interface is not None:
         return _of_interface(source, interface, color, image)
     if isinstance(source, DlpackArray) and is_on(source, ON_GPU):
         return _of_dlpack(source, color, image)
     return None
 
 
-def _of_interface(source: object, interface: Mapping[str, Any], color: str, image: ImageSpec) -> DeviceFrame:
+def _of_interface(source: object, interface: object, color: str, image: ImageSpec) -> DeviceFrame:
+    if not isinstance(interface, Mapping):
+        raise ImageError(
+            f"the frame's {_INTERFACE} cannot be read: it is a {type(interface).__name__}, not a dict"
+        )
     try:
         address, shape = int(interface["data"][0] or 0), tuple(map(int, interface["shape"]))
         strides, type_name = interface.get("strides"), str(interface["typestr"])
-        # Without a word about it (version 2), it may have been written on the default stream.
-        stream = interface.get("stream") if "stream" in interface else LEGACY_STREAM
         array = Strided(address, shape, None if strides is None else tuple(map(int, strides)))
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+    except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
         raise ImageError(f"the frame's {_INTERFACE} cannot be read: {error!r}") from error
     if interface.get("mask") is not None:
         raise ImageError("the frame has a mask, and pictures have none; give the array without it")
+    if type_name not in _UINT8:
+        raise _no_uint8(type_name)
+    return _frame(array, color, image, owner=source, **_order(source, interface))
+
+
+def _order(source: object, interface: Mapping[str, Any]) -> dict[str, Any]:
+    """How to wait for a frame, of `DeviceFrame`: ``stream`` or ``offer``."""
+    if "stream" not in interface:  # version 2
+        if isinstance(source, DlpackArray) and is_on(source, ON_GPU):
+            return {"offer": partial(export, source)}
+        return {"stream": LEGACY_STREAM}
+    stream = interface["stream"]
     if stream is not None and (isinstance(stream, bool) or not isinstance(stream, int) or stream < 1):
         raise ImageError(
             f"the frame's stream is {stream!r}; it is None, 1 (legacy default), 2 (per-thread default) or a "
             "handle"
         )
-    if type_name not in _UINT8:
-        raise _no_uint8(type_name)
-    return _frame(array, color, image, stream=stream, owner=source)
+    return {"stream": stream}
 
 
 def _of_dlpack(source: DlpackArray, color: str, image: ImageSpec) -> DeviceFrame:
-    _, device = source.__dlpack_device__()
     try:
-        capsule = source.__dlpack__(stream=_NO_ORDER)
+        _, device = source.__dlpack_device__()
+        capsule = export(source, _NO_ORDER)
         array, type_name = read_capsule(capsule)
-    except (BufferError, TypeError, ValueError, RuntimeError) as error:
+    except Exception as error:  # a library raises what it likes
         raise ImageError(f"the frame gives no DLPack capsule: {error}") from error
     if type_name != "uint8":
         raise _no_uint8(type_name)
-
-    def offer(stream: int) -> object:
-        return source.__dlpack__(stream=stream)
-
-    return _frame(array, color, image, device=int(device), offer=offer, owner=(source, capsule))
+    return _frame(
+        array, color, image, device=int(device), offer=partial(export, source), owner=(source, capsule)
+    )
 
 
 def _no_uint8(type_name: str) -> ImageError:
@@ -139,7 +158,13 @@ def _frame(array: Strided, color: str, image: ImageSpec, **others: Any) -> Devic
     check_size(height, width, "the frame")
     if not array.address:
         raise ImageError(f"the frame of shape {array.shape} has no memory: its address is 0")
-    return DeviceFrame(array.address, height, width, channels, _row_bytes(array), color, image, **others)
+    frame = DeviceFrame(array.address, height, width, channels, _row_bytes(array), color, image, **others)
+    if not 0 < frame.address <= frame.last_address <= _LARGEST_ADDRESS:
+        raise ImageError(
+            f"{frame.what} lies from {frame.address:#x} to {frame.last_address:#x}, and there is no such "
+            "memory; its address or its strides are wrong"
+        )
+    return frame
 
 
 def _row_bytes(array: Strided) -> int:

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from cnnrnn.core.errors import ImageError, OptionsError
 from cnnrnn.core.extras import require_cv2
 from cnnrnn.core.manifest import ImageSpec
-from cnnrnn.runtime.dlpack import ON_CPU, DlpackArray, is_on
+from cnnrnn.runtime.dlpack import ON_HOST, DlpackArray, is_on
 from cnnrnn.runtime.image_header import read_header
 
 Picture = NDArray[np.uint8]
@@ -56,7 +56,7 @@ def read_image(source: ImageSource, color: Color = "bgr") -> Picture:
     check_color(color)
     if isinstance(source, np.ndarray):
         return _from_array(source, color)
-    if isinstance(source, DlpackArray) and is_on(source, ON_CPU):
+    if isinstance(source, DlpackArray) and is_on(source, ON_HOST):
         return _from_array(_from_dlpack(source), color)
     if isinstance(source, (bytes, bytearray, memoryview)):
         return _decode(bytes(source), f"the picture ({len(source)} bytes)")
@@ -191,7 +191,7 @@ def _from_array(array: NDArray[Any], color: Color) -> Picture:
 def _from_dlpack(source: DlpackArray) -> NDArray[Any]:
     try:
         return np.from_dlpack(source)
-    except (BufferError, RuntimeError, TypeError, ValueError) as error:
+    except Exception as error:  # a library raises what it likes
         raise ImageError(f"the array cannot be read by DLPack: {error}") from error
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from cnnrnn.core.errors import DeviceError, ImageError
+from cnnrnn.runtime.device.failures import code_of
 from cnnrnn.runtime.device.protocol import Device, Kernel, Stream
 from cnnrnn.runtime.frame import DeviceFrame
 from cnnrnn.runtime.image import fitted
@@ -131,26 +132,35 @@ extern "C" __global__ void fit_frame(unsigned char *out, const unsigned char *by
 """
 BLOCK = 256
 
+# What a driver says to the handle of a stream that is gone, or of another context.
+_NO_STREAM = ("CUDA_ERROR_INVALID_HANDLE", "CUDA_ERROR_INVALID_CONTEXT", "CUDA_ERROR_INVALID_VALUE")
+
 
 def check_frame(device: Device, frame: DeviceFrame) -> None:
     """Refuse a frame that kernels on this device cannot read; called within the device's context.
 
     Raises:
-        ImageError: it is on another GPU, or its address is none of a GPU's.
+        ImageError: it is on another GPU, it does not begin and end in a GPU's memory, or its stream is none.
         DeviceError: the driver failed.
     """
-    own, found = device.info.ordinal, device.owner(frame.address)
-    for where in (frame.device, found):
-        if where is not None and where != own:
+    own = device.info.ordinal
+    for address in (frame.address, frame.last_address):
+        found = device.owner(address)
+        for where in (frame.device, found):
+            if where is not None and where != own:
+                raise ImageError(
+                    f"{frame.what} lies on GPU {where}, and the model runs on GPU {own}; load it with "
+                    f"device={where}, or copy the frame there first"
+                )
+        if found is None:
             raise ImageError(
-                f"{frame.what} lies on GPU {where}, and the model runs on GPU {own}; load it with "
-                f"device={where}, or copy the frame there first"
+                f"{frame.what} says that it lies on a GPU from {frame.address:#x} to "
+                f"{frame.last_address:#x}, and {address:#x} is not one that the driver knows: the memory was "
+                "freed, is the host's, or ends before that"
             )
-    if found is None:
-        raise ImageError(
-            f"{frame.what} says that it lies on a GPU, and its address {frame.address:#x} is not one that "
-            "the driver knows: the memory was freed, or it is the host's"
-        )
+    if frame.stream is not None:
+        # This orders nothing. It is refused here, where an error is of this picture alone.
+        _order(device, frame, frame.stream, frame.stream)
 
 
 def draw(stream: Stream, kernel: Kernel, frame: DeviceFrame, address: int) -> None:
@@ -184,20 +194,35 @@ def begin_reading(device: Device, stream: Stream, frame: DeviceFrame) -> None:
     """Let the stream wait for what was queued to write the frame.
 
     Raises:
-        ImageError: the frame's stream cannot be waited for.
+        ImageError: the frame cannot be waited for.
+        DeviceError: the driver failed.
     """
-    try:
-        if frame.stream is not None:
-            device.order(frame.stream, stream.handle)
-        elif frame.offer is not None:
+    if frame.stream is not None:
+        _order(device, frame, frame.stream, stream.handle)
+    elif frame.offer is not None:
+        try:
             frame.offer(stream.handle)
-    except (DeviceError, BufferError, RuntimeError) as error:
-        raise ImageError(
-            f"{frame.what} cannot be waited for: its stream is gone, or of another context: {error}"
-        ) from error
+        except Exception as error:  # a library raises what it likes
+            raise ImageError(f"{frame.what} cannot be waited for by DLPack: {error}") from error
 
 
 def end_reading(device: Device, stream: Stream, frame: DeviceFrame) -> None:
-    """Let the frame's own stream wait until it was read, so that the next may be written in its place."""
+    """Let the frame's own stream wait until it was read, so that the next may be written in its place.
+
+    Raises:
+        ImageError: its stream is gone by now.
+        DeviceError: the driver failed.
+    """
     if frame.stream is not None:
-        device.order(stream.handle, frame.stream)
+        _order(device, frame, stream.handle, frame.stream)
+
+
+def _order(device: Device, frame: DeviceFrame, first: int, then: int) -> None:
+    try:
+        device.order(first, then)
+    except DeviceError as error:
+        if code_of(error) not in _NO_STREAM:
+            raise
+        raise ImageError(
+            f"{frame.what} cannot be waited for: its stream is gone, or of another context: {error}"
+        ) from error

@@ -14,11 +14,11 @@ from cnnrnn.core.errors import CnnrnnError
 from cnnrnn.runtime.device import frames, loop_kernels, open_device
 from cnnrnn.runtime.device.options import DeviceOptions
 from cnnrnn.runtime.image import read_image
-from tests.device.device_frames import Dlpack, Interface, Uploaded, unknown
+from tests.device.device_frames import Dlpack, Interface, ReadOnly, Tensor, Uploaded, unknown
 from tests.device.test_backends import on_the_cpu, opened, pictures, plain
 from tests.device.test_refusals import told
 from tests.driver import inside
-from tests.driver.calls import start
+from tests.driver.calls import ok, start
 from tests.driver.rig import Rig
 
 # Compute capabilities that the documents name.
@@ -64,7 +64,12 @@ def captioned(name: str, loop: str, layout: str) -> dict[str, Any]:
         on_device = inside.counts()
         others = [
             model(shown, **options)
-            for shown in (frame.shown(stream=None, strides=None) if not pitch else frame.shown(), producer)
+            for shown in (
+                frame.shown(stream=None, strides=None) if not pitch else frame.shown(),
+                producer,
+                ReadOnly(frame),
+                Tensor(frame),
+            )
         ]
         reports = inside.lines(inside.Lines.REPORTS)
         frame.free()
@@ -94,7 +99,7 @@ def captioned(name: str, loop: str, layout: str) -> dict[str, Any]:
 def test_a_frame_is_captioned_where_it_lies(name: str, loop: str, layout: str, rig: Rig) -> None:
     """Not a byte of it crosses, and nothing waits for it."""
     found = rig.run(captioned, name, loop, layout).value
-    assert found["same"] == [True] * 3
+    assert found["same"] == [True] * 5
     assert found["saved"] == found["input"]
     assert found["waits"] == found["pageable"] == 0
     assert set(found["counters"].values()) == {0}
@@ -125,37 +130,6 @@ def test_frames_among_pictures_and_in_streams(rig: Rig) -> None:
     assert rig.run(mixed).value == [True] * 3
 
 
-def written_again(shown: str) -> list[str]:
-    """A camera that writes the next frame into the same memory while the last one is still captioned."""
-    array = picture()
-    with opened("tensorrt") as model:
-        model(array)
-        start()
-        frame = Uploaded(array, wait=False)
-        image = {
-            "by its stream": frame.shown,
-            "without a stream": lambda: frame.shown(stream=None),
-            "by another's": lambda: frame.shown(stream=1),
-        }[shown]()
-        answers = model.map([image, image])
-        frame.write()
-        for _ in answers:
-            frame.write()
-        frame.free()
-    return inside.lines(inside.Lines.REPORTS)
-
-
-def test_the_frames_stream_is_waited_for_and_waits(rig: Rig) -> None:
-    assert rig.try_out(written_again, "by its stream").value == []
-
-
-@pytest.mark.parametrize("shown", ["without a stream", "by another's"])
-def test_a_frame_whose_stream_is_not_said_is_noticed(shown: str, rig: Rig) -> None:
-    """Planted: nothing orders the frame's writing and its reading, and the driver says so."""
-    reports = rig.try_out(written_again, shown).value
-    assert any("race: kernel 'fit_frame' reads" in text or "'fit_frame' reads" in text for text in reports)
-
-
 def refused() -> list[str]:
     array = picture(0, 20, 30)
     said = []
@@ -182,6 +156,13 @@ def refused() -> list[str]:
             frame.dlpack(code=2),
             frame.dlpack(device=1),
             Refuses(frame),
+            frame.shown(shape=(4_000, 30, 3), strides=None),
+            frame.shown(strides=(1 << 40, 3, 1)),
+            frame.shown(strides=(1 << 62, 3, 1)),
+            frame.shown(data=(-5, False)),
+            frame.shown(shape=(float("inf"), 30, 3)),
+            Interface(7),
+            Lost(frame),
         ]
         for image in bad:
             said.append(told(model, image))
@@ -200,6 +181,13 @@ class Refuses(Dlpack):
 
     def __dlpack__(self, *, stream: Any = None) -> Any:
         raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
+
+
+class Lost(Dlpack):
+    """As torch does for a tensor without memory."""
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        raise ValueError("Unknown device type meta for Dlpack")
 
 
 def test_frames_that_cannot_be_read(rig: Rig) -> None:
@@ -228,6 +216,13 @@ def test_frames_that_cannot_be_read(rig: Rig) -> None:
             "a frame of float8 is not a picture",
             "lies on GPU 1, and the model runs on GPU 0; load it with device=1",
             "require gradient",
+            "is not one that the driver knows: the memory was freed, is the host's, or ends before that",
+            "ends before that",
+            "there is no such memory; its address or its strides are wrong",
+            "there is no such memory",
+            "cannot be read: OverflowError",
+            "cannot be read: it is a int, not a dict",
+            "an object of type Lost cannot say by DLPack where it lies",
         ),
         strict=False,
     ):
@@ -293,6 +288,31 @@ def test_a_frame_on_another_gpu(rig: Rig) -> None:
     assert "ImageError: the frame (20 x 30 x 3) lies on GPU 0, and the model runs on GPU 1" in said
 
 
+def on_the_second_gpu() -> str:
+    """The thread's own GPU stays the first, as that of a library that was told nothing else."""
+    array = picture(0, 20, 30)
+    cu = start()
+    first, second = (ok(cu.cuDevicePrimaryCtxRetain(number)) for number in range(2))
+    opened("tensorrt").close()
+    with cnnrnn.load("emoji", backend="tensorrt", precision="fp32", device=1) as model:
+        ok(cu.cuCtxSetCurrent(second))
+        frame = Uploaded(array)
+        ok(cu.cuCtxSetCurrent(first))
+        found = model(Tensor(frame, device=1))
+        assert int(ok(cu.cuCtxGetDevice())) == 0
+        ok(cu.cuCtxSetCurrent(second))
+        frame.free()
+        ok(cu.cuCtxSetCurrent(first))
+        same = plain(found) == plain(model(array))
+    for number in range(2):
+        ok(cu.cuDevicePrimaryCtxRelease(number))
+    return "the same" if same else found.text
+
+
+def test_a_library_that_minds_which_gpu_is_current(rig: Rig) -> None:
+    assert rig.run(on_the_second_gpu, STANDIN_DEVICES="2").value == "the same"
+
+
 def over_pycuda() -> list[Any]:
     """pycuda's own arrays, captioned through pycuda."""
     array = picture()
@@ -340,18 +360,19 @@ def test_arrays_of_others_on_the_host() -> None:
         assert "gradient" in told(model, torch.zeros(4, 4, requires_grad=True))
 
 
-def compiled() -> dict[str, str]:
-    """What NVRTC says to each kernel source for each GPU."""
+def compiled() -> tuple[dict[str, str], list[str]]:
+    """What NVRTC says to each kernel source for each GPU that it knows; which of the named it does not."""
+    from cuda.bindings import nvrtc
     from cuda.core import Program, ProgramOptions
 
     said = {}
+    known = [f"sm_{number}" for number in ok(nvrtc.nvrtcGetSupportedArchs())]
     sources = {
         "loop": loop_kernels.SOURCE,
         "while": loop_kernels.WHILE_SOURCE,
         "frames": frames.SOURCE,
     }
-    for capability in NAMED:
-        arch = f"sm_{capability.replace('.', '')}"
+    for arch in known:
         for name, source in sources.items():
             program = Program(source, code_type="c++", options=ProgramOptions(std="c++17", arch=arch))
             try:
@@ -360,11 +381,15 @@ def compiled() -> dict[str, str]:
                 said[f"{name} {arch}"] = str(error)
             finally:
                 program.close()
-    return said
+    named = [f"sm_{capability.replace('.', '')}" for capability in NAMED]
+    return said, [arch for arch in named if arch not in known]
 
 
 def test_our_kernels_compile_for_every_gpu_that_is_named(rig: Rig) -> None:
-    assert rig.run(compiled).value == {}
+    said, unknown_here = rig.run(compiled).value
+    assert said == {}
+    if unknown_here:
+        pytest.skip(f"this NVRTC does not compile for {', '.join(unknown_here)}")
 
 
 def test_open_device_knows_its_number(rig: Rig) -> None:
