@@ -7,6 +7,7 @@ with their scores, and where the decoder looked at each word.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -65,7 +66,12 @@ def run(arguments: argparse.Namespace) -> int:
         chosen = options.search_options(arguments, model)
         results = [(path, model(path, errors="return", **chosen.keywords)) for path in pictures]
         broken = [(path, result) for path, result in results if isinstance(result, CnnrnnError)]
-        answered = [Answered(path, result) for path, result in results if not isinstance(result, CnnrnnError)]
+        names = _names(folder)
+        answered = [
+            Answered(path, result, names.get(path.name, ()))
+            for path, result in results
+            if not isinstance(result, CnnrnnError)
+        ]
         for path, error in broken:
             note_unusable(str(path), error)
         if not answered:
@@ -98,6 +104,25 @@ def _print(answered: list[Answered]) -> None:
     for line in table(rows, right=frozenset(range(2, len(rows[0])))):
         print_line(line)
     print_line("(times in milliseconds)")
+    wrong = [item for item in answered if item.is_wrong]
+    if any(item.names for item in answered):
+        named = sum(bool(item.names) for item in answered)
+        print_line(f"{named - len(wrong)} of {named} are what the pictures are called")
+    for item in wrong:
+        print_line(f"  {item.path.name} is called: {', '.join(item.names)}")
+
+
+def _names(folder: Path) -> dict[str, tuple[str, ...]]:
+    """What the folder's ``captions.json`` calls its pictures, where there is one that can be read."""
+    try:
+        listed = json.loads((folder / "captions.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    if not isinstance(listed, dict):
+        return {}
+    return {
+        name: tuple(map(str, names if isinstance(names, list) else [names])) for name, names in listed.items()
+    }
 
 
 def _about(model: Model, answered: list[Answered]) -> dict[str, str]:

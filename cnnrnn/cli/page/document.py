@@ -26,10 +26,20 @@ POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-s
 
 @dataclass(frozen=True)
 class Answered:
-    """One picture and the model's answer to it."""
+    """One picture and the model's answer to it.
+
+    Attributes:
+        names: what the picture is called, where that is known.
+    """
 
     path: Path
     result: Result
+    names: tuple[str, ...] = ()
+
+    @property
+    def is_wrong(self) -> bool:
+        """Whether the answer is none of the picture's names."""
+        return bool(self.names) and self.result.text not in self.names
 
 
 def write_page(
@@ -96,12 +106,13 @@ def _card(index: int, item: Answered, manifest: Manifest) -> str:
         f"--picture:url({_picture(item.path)});--fit:{FITS[image.resize]};--fill:{fill};"
         f"--shape:{image.width}/{image.height}"
     )
+    called = f"<span>called {_text(', '.join(item.names))}</span>" if item.is_wrong else ""
     return f"""<article class="card" aria-labelledby="caption-{index}" style="{style}">
 <div class="stage"><div class="picture" role="img" aria-label="{_text(item.path.name)}"></div></div>
 <div class="answer">
 <h2 id="caption-{index}">{_text(result.text)}</h2>
 <p class="meta"><span>{_text(item.path.name)}</span><span>score {_number(result.score)}</span>\
-<span>{result.timings_ms["total"]:.1f} ms</span></p>
+<span>{result.timings_ms["total"]:.1f} ms</span>{called}</p>
 {_words(result)}
 {_hypotheses(result.hypotheses)}
 {_timings(result.timings_ms)}
