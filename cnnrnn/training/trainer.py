@@ -113,7 +113,7 @@ class Trainer:
         self.schedule = _schedule(self.optimizer, config.training, self.batches)
         self.scaler = torch.amp.GradScaler(enabled=config.training.mixed_precision == "fp16")
         self.progress = Progress()
-        self.curve_drawn = -math.inf
+        self.curve_drawn = time.monotonic()
         if saved is not None:
             self._restore(saved)
 
