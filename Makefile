@@ -11,6 +11,8 @@ SHELL := /bin/bash
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check
 INSTALL := $(PIP) install --quiet -c constraints.txt
+# By all processors, where pip takes one, and without what is never imported.
+COMPILE = $(PY) -m compileall -qq -j 0 -x '/(tests?|testing|transformers/models)/' $(VENV)/lib/python*/site-packages || true
 EXTRA = $$($(MAKE) --no-print-directory -s opencv-extra)
 
 # The tests that compile engines of every kind of captioner, or export all of these.
@@ -130,5 +132,6 @@ $(VENV)/.installed-demo: pyproject.toml constraints.txt constraints-demo.txt | $
 $(VENV)/.installed-test: pyproject.toml constraints.txt | $(PY)
 	@echo 'installing what training, export and the tests need'
 	@$(DROP_BROKEN_OPENCV)
-	@$(INSTALL) -e ".[cpu,train,export,eval,dev$(EXTRA)]"
+	@$(INSTALL) --no-compile -e ".[cpu,train,export,eval,dev$(EXTRA)]"
+	@$(COMPILE)
 	@touch $@ $(VENV)/.installed-demo

@@ -14,8 +14,9 @@ Rules, in the order in which they apply:
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,10 +24,11 @@ from numpy.typing import NDArray
 from cnnrnn.core.errors import ImageError, OptionsError
 from cnnrnn.core.extras import require_cv2
 from cnnrnn.core.manifest import ImageSpec
+from cnnrnn.runtime.dlpack import ON_CPU, DlpackArray, is_on
 from cnnrnn.runtime.image_header import read_header
 
 Picture = NDArray[np.uint8]
-ImageSource = str | os.PathLike[str] | bytes | bytearray | memoryview | NDArray[np.uint8]
+ImageSource = str | os.PathLike[str] | bytes | bytearray | memoryview | NDArray[np.uint8] | DlpackArray
 Color = Literal["bgr", "rgb"]
 
 MAX_SIDE_PX = 16_384
@@ -38,8 +40,8 @@ def read_image(source: ImageSource, color: Color = "bgr") -> Picture:
     """Read a picture.
 
     Args:
-        source: a path, an encoded file's bytes, or an array: uint8, (H, W) grey, (H, W, 1) grey, (H, W, 3)
-            colour or (H, W, 4) colour and alpha.
+        source: a path, an encoded file's bytes, or an array, NumPy's or by DLPack on the host: uint8, (H, W)
+            grey, (H, W, 1) grey, (H, W, 3) colour or (H, W, 4) colour and alpha.
         color: the order of an array's channels, ``"bgr"`` (OpenCV's, the default) or ``"rgb"``; for files it
             means nothing.
 
@@ -54,6 +56,8 @@ def read_image(source: ImageSource, color: Color = "bgr") -> Picture:
     check_color(color)
     if isinstance(source, np.ndarray):
         return _from_array(source, color)
+    if isinstance(source, DlpackArray) and is_on(source, ON_CPU):
+        return _from_array(_from_dlpack(source), color)
     if isinstance(source, (bytes, bytearray, memoryview)):
         return _decode(bytes(source), f"the picture ({len(source)} bytes)")
     if isinstance(source, (str, os.PathLike)):
@@ -73,11 +77,36 @@ def check_color(color: str) -> None:
         raise OptionsError(f"color={color!r} is unknown; give 'bgr' (OpenCV's order) or 'rgb'")
 
 
-def fit(image: Picture, spec: ImageSpec) -> Picture:
-    """Bring a picture to the encoder's size. Training prepares its pictures with this function too.
+@dataclass(frozen=True)
+class Fitted:
+    """How a picture lies in the encoder's: its size there, and its upper left corner, in pixels.
+
+    A corner above or to the left of the encoder's picture, as of a crop, is below 0.
+    """
+
+    height: int
+    width: int
+    top: int
+    left: int
+
+
+def fitted(height: int, width: int, spec: ImageSpec) -> Fitted:
+    """How a picture of this size is fitted.
 
     ``letterbox`` keeps the proportions and centres the picture on borders of ``spec.fill``; ``stretch``
     does not keep them; ``crop`` keeps them, fills the frame and cuts what overhangs, evenly on both sides.
+    """
+    if spec.resize == "stretch":
+        return Fitted(spec.height, spec.width, 0, 0)
+    ratios = (spec.height / height, spec.width / width)
+    scale = min(ratios) if spec.resize == "letterbox" else max(ratios)
+    high, wide = max(1, round(height * scale)), max(1, round(width * scale))
+    return Fitted(high, wide, (spec.height - high) // 2, (spec.width - wide) // 2)
+
+
+def fit(image: Picture, spec: ImageSpec) -> Picture:
+    """Bring a picture to the encoder's size, as `fitted` says. Training prepares its pictures so too.
+
     Shrinking averages areas, enlarging interpolates linearly.
 
     Args:
@@ -86,18 +115,13 @@ def fit(image: Picture, spec: ImageSpec) -> Picture:
     Returns:
         (spec.height, spec.width, 3) uint8 RGB, contiguous.
     """
-    height, width = image.shape[:2]
-    if spec.resize == "stretch":
-        return _resize(image, spec.height, spec.width)
-    ratios = (spec.height / height, spec.width / width)
-    scale = min(ratios) if spec.resize == "letterbox" else max(ratios)
-    inner = _resize(image, max(1, round(height * scale)), max(1, round(width * scale)))
-    top, left = (spec.height - inner.shape[0]) // 2, (spec.width - inner.shape[1]) // 2
-    if spec.resize == "crop":
+    place = fitted(image.shape[0], image.shape[1], spec)
+    inner, top, left = _resize(image, place.height, place.width), place.top, place.left
+    if place.height >= spec.height and place.width >= spec.width:
         return np.ascontiguousarray(inner[-top : spec.height - top, -left : spec.width - left])
     framed = np.empty((spec.height, spec.width, 3), np.uint8)
     framed[:] = spec.fill
-    framed[top : top + inner.shape[0], left : left + inner.shape[1]] = inner
+    framed[top : top + place.height, left : left + place.width] = inner
     return framed
 
 
@@ -134,7 +158,7 @@ def _decode(data: bytes, what: str) -> Picture:
         raise ImageError(
             f"{what} is not a JPEG, PNG, WebP, GIF, BMP or TIFF picture; convert it to one of those formats"
         )
-    _check_size(header.height, header.width, what)
+    check_size(header.height, header.width, what)
     if not header.complete:
         raise ImageError(
             f"{what} is a truncated {header.format}: the file ends before the picture does; get it again"
@@ -149,26 +173,47 @@ def _decode(data: bytes, what: str) -> Picture:
             f"{what} is a damaged {header.format}, or OpenCV {cv2.__version__} cannot decode that format "
             "(GIF needs 4.12, animated WebP 4.11); get it again, or convert it to PNG"
         )
-    _check_size(decoded.shape[0], decoded.shape[1], what)
+    check_size(decoded.shape[0], decoded.shape[1], what)
     return _turn(_to_rgb(_to_8_bits(decoded, what), "bgr"), header.orientation)
 
 
-def _from_array(array: NDArray[np.uint8], color: Color) -> Picture:
+def _from_array(array: NDArray[Any], color: Color) -> Picture:
     if array.dtype != np.uint8:
         raise ImageError(
             f"an array of {array.dtype} is not a picture; give uint8, values 0 to 255 "
             "(floats in the unit interval: (x * 255).round().astype('uint8'))"
         )
-    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)):
-        raise ImageError(
-            f"an array of shape {array.shape} is not a picture; give (H, W), (H, W, 1), (H, W, 3) or "
-            "(H, W, 4), and several pictures as a list"
-        )
-    _check_size(array.shape[0], array.shape[1], "the array")
+    check_shape(array.shape, "an array")
+    check_size(array.shape[0], array.shape[1], "the array")
     return _to_rgb(array, color)
 
 
-def _check_size(height: int, width: int, what: str) -> None:
+def _from_dlpack(source: DlpackArray) -> NDArray[Any]:
+    try:
+        return np.from_dlpack(source)
+    except (BufferError, RuntimeError, TypeError, ValueError) as error:
+        raise ImageError(f"the array cannot be read by DLPack: {error}") from error
+
+
+def check_shape(shape: tuple[int, ...], what: str) -> None:
+    """Refuse an array that is no picture.
+
+    Raises:
+        ImageError: it is not (H, W), (H, W, 1), (H, W, 3) or (H, W, 4).
+    """
+    if len(shape) not in (2, 3) or (len(shape) == 3 and shape[2] not in (1, 3, 4)):
+        raise ImageError(
+            f"{what} of shape {shape} is not a picture; give (H, W), (H, W, 1), (H, W, 3) or "
+            "(H, W, 4), and several pictures as a list"
+        )
+
+
+def check_size(height: int, width: int, what: str) -> None:
+    """Refuse a picture without pixels, or of too many.
+
+    Raises:
+        ImageError: it is empty, or larger than the module's limits.
+    """
     if height < 1 or width < 1:
         raise ImageError(f"{what} is {width} x {height} pixels: it is empty")
     if max(height, width) > MAX_SIDE_PX or height * width > MAX_PIXELS:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from cnnrnn.core.search import SearchOptions, check_batch
 from cnnrnn.runtime.backend import Backend, Tensor
 from cnnrnn.runtime.clock import Clock
+from cnnrnn.runtime.frame import DeviceFrame
 from cnnrnn.runtime.search_inputs import SpecialTokens, start
 from cnnrnn.runtime.select import POOL, SelectKind
 from cnnrnn.runtime.selecting import Selected, selecting
@@ -38,6 +39,9 @@ __all__ = [
 
 # What a step between host and device would be noticed by.
 CROSSED = ("host_to_device_bytes", "device_to_host_bytes", "synchronizes")
+# A picture that is ready for the encoder: (H, W, 3) RGB on the host, or a frame on a device.
+Pixels: TypeAlias = NDArray[np.uint8] | DeviceFrame
+
 # What a step chooses for each live beam.
 CHOSEN = ("tokens", "parents", "scores")
 
@@ -155,9 +159,17 @@ class Searches(Protocol):
         """As `cnnrnn.runtime.backend.Backend.prepare`."""
         ...
 
+    def check_frame(self, frame: DeviceFrame) -> None:
+        """Refuse a frame that this backend cannot read where it lies.
+
+        Raises:
+            ImageError: it says why.
+        """
+        ...
+
     def search(
         self,
-        pictures: Sequence[NDArray[np.uint8]],
+        pictures: Sequence[Pixels],
         options: SearchOptions,
         special: SpecialTokens,
         clock: Clock,
@@ -186,7 +198,7 @@ def prepare(backend: Backend | Searches, options: SearchOptions, special: Specia
 
 def begin(
     backend: Backend | Searches,
-    pictures: Sequence[NDArray[np.uint8]],
+    pictures: Sequence[Pixels],
     options: SearchOptions,
     special: SpecialTokens,
     clock: Clock,
@@ -194,15 +206,17 @@ def begin(
     *,
     streams: bool = False,
 ) -> Searching:
-    """Begin a search for the captions of ``pictures``, (H, W, 3) RGB each.
+    """Begin a search for the captions of ``pictures``.
 
     Args:
+        pictures: (H, W, 3) RGB each, or frames that the backend's `Searches.check_frame` let pass.
         options, clock, kind: as of `decode`.
         streams: the search will be followed step by step, by `Searching.latest`.
     """
     if isinstance(backend, Searches):
         return backend.search(pictures, options, special, clock, kind, streams=streams)
-    return Search(backend, np.stack(pictures), options, special, clock, kind)
+    on_host = [picture for picture in pictures if not isinstance(picture, DeviceFrame)]
+    return Search(backend, np.stack(on_host), options, special, clock, kind)
 
 
 def decode(

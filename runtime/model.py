@@ -11,31 +11,28 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
 
-import numpy as np
-from numpy.typing import NDArray
-
 from cnnrnn.core.bundle import Bundle
 from cnnrnn.core.errors import ClosedError, ImageError, NotFiniteError, OptionsError
 from cnnrnn.core.manifest import Manifest
 from cnnrnn.core.phrases import Phrases
 from cnnrnn.core.search import SearchOptions, SearchSettings, check_batch, check_names, options_for
-from cnnrnn.core.search_reasons import Stopped, reason
 from cnnrnn.core.tokenizer import Tokenizer
 from cnnrnn.runtime.ahead import in_order
+from cnnrnn.runtime.answers import Answers
 from cnnrnn.runtime.backend import Backend
-from cnnrnn.runtime.backtrace import Path as TokenPath
-from cnnrnn.runtime.backtrace import trace_back
 from cnnrnn.runtime.clock import Clock
 from cnnrnn.runtime.device.names import DEVICE_BACKENDS
 from cnnrnn.runtime.device.opening import open_backend
 from cnnrnn.runtime.device.options import DeviceOptions
+from cnnrnn.runtime.frame import DeviceFrame
 from cnnrnn.runtime.graphs import Graphs
-from cnnrnn.runtime.image import Color, ImageSource, check_color, fit, read_image
+from cnnrnn.runtime.image import Color, check_color
 from cnnrnn.runtime.loop import History, Searches, Searching, SpecialTokens, begin, prepare
 from cnnrnn.runtime.ort_cpu import NAME as ORT_CPU
 from cnnrnn.runtime.ort_cpu import OrtCpuBackend
+from cnnrnn.runtime.picture import FrameSource, Taken, take
 from cnnrnn.runtime.precision import precision_for
-from cnnrnn.runtime.result import Hypothesis, Result
+from cnnrnn.runtime.result import Result
 from cnnrnn.runtime.select import SelectKind
 from cnnrnn.runtime.stream import Stream
 
@@ -43,7 +40,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 # Only these two types mean several pictures: bytes are a sequence too. A list is invariant, hence Any.
-_Pictures = list[Any] | tuple[ImageSource, ...]
+_Pictures = list[Any] | tuple[FrameSource, ...]
 
 # What stands in the place of a picture's answer with errors="return".
 Failure: TypeAlias = ImageError | NotFiniteError
@@ -98,17 +95,8 @@ def load(
     return Model(runner, opened.manifest, opened.tokenizer())
 
 
-@dataclass(frozen=True)
-class _Prepared:
-    """A picture that is ready for the encoder, (H, W, 3) RGB, and what it took."""
-
-    pixels: NDArray[np.uint8]
-    name: str | None
-    stages_ms: dict[str, float]
-
-
 # A picture and its place among those of a call; and a batch of them, whose search has begun.
-_Entry: TypeAlias = tuple[int, _Prepared]
+_Entry: TypeAlias = tuple[int, Taken]
 _Begun: TypeAlias = tuple[Sequence[_Entry], Searching, Clock]
 
 
@@ -120,6 +108,16 @@ class _Ready:
     search: SearchOptions
     kind: SelectKind
     color: Color
+
+    def check_frame(self, frame: DeviceFrame) -> None:
+        """Refuse a frame that the backend cannot read."""
+        if not isinstance(self.backend, Searches):
+            raise ImageError(
+                f"{frame.what} lies on a GPU, and the backend {self.backend.name} reads pictures of the "
+                f"host; load the model with backend={' or '.join(map(repr, DEVICE_BACKENDS))}, or copy the "
+                "frame to the host: `.cpu().numpy()` of torch's, `.get()` of others"
+            )
+        self.backend.check_frame(frame)
 
     @property
     def ahead(self) -> int:
@@ -146,15 +144,16 @@ class Model:
         self.tokenizer = tokenizer
         self._backend: Backend | Searches | None = backend
         self._special = SpecialTokens(manifest.vocabulary.start, manifest.vocabulary.end)
+        self._answers = Answers(manifest, tokenizer)
 
     @overload
     def __call__(
-        self, images: ImageSource, *, errors: Literal["raise"] = ..., **options: Unpack[CallOptions]
+        self, images: FrameSource, *, errors: Literal["raise"] = ..., **options: Unpack[CallOptions]
     ) -> Result: ...
 
     @overload
     def __call__(
-        self, images: ImageSource, *, errors: Literal["return"], **options: Unpack[CallOptions]
+        self, images: FrameSource, *, errors: Literal["return"], **options: Unpack[CallOptions]
     ) -> Result | Failure: ...
 
     @overload
@@ -169,7 +168,7 @@ class Model:
 
     def __call__(
         self,
-        images: ImageSource | _Pictures,
+        images: FrameSource | _Pictures,
         *,
         errors: Literal["raise", "return"] = "raise",
         **options: Unpack[CallOptions],
@@ -177,7 +176,9 @@ class Model:
         """Caption one picture, or a list of pictures of any sizes.
 
         Args:
-            images: see `cnnrnn.runtime.image.read_image` for what a picture may be.
+            images: see `cnnrnn.runtime.image.read_image` for what a picture may be; on a GPU's backend also a
+                frame that is on that GPU, see `cnnrnn.runtime.frame`. Its memory has to stay as it is until
+                the answer is there, unless its interface names the stream that it is written on.
             errors: ``"raise"``, or ``"return"`` to get the error in the place of a picture that cannot be
                 read, or whose logits are not finite, and answers for the others.
             options: ``color``, the order of channels of pictures given as arrays (``"bgr"`` by default), and
@@ -203,14 +204,14 @@ class Model:
         several = isinstance(images, (list, tuple))
         if several and not images:
             raise OptionsError("images is an empty list; give one picture or more")
-        sources: Sequence[ImageSource] = images if isinstance(images, (list, tuple)) else (images,)
+        sources: Sequence[FrameSource] = images if isinstance(images, (list, tuple)) else (images,)
         check_batch(ready.search, len(sources))
-        answers = self._answers(ready, sources, clock, raises=errors == "raise")
+        answers = self._caption(ready, sources, clock, raises=errors == "raise")
         return answers if several else answers[0]
 
     def map(
         self,
-        images: Iterable[ImageSource],
+        images: Iterable[FrameSource],
         *,
         errors: Literal["raise", "return"] = "raise",
         **options: Unpack[CallOptions],
@@ -234,10 +235,10 @@ class Model:
         _check_errors(errors)
         check_batch(ready.search, 1)
 
-        def begun(index: int, source: ImageSource) -> tuple[int, _Begun | ImageError]:
+        def begun(index: int, source: FrameSource) -> tuple[int, _Begun | ImageError]:
             clock = Clock()
             try:
-                picture = self._prepare(source, ready.color)
+                picture = take(source, ready.color, self.manifest.image, ready.check_frame)
             except ImageError as error:
                 return index, ImageError(f"picture {index}: {error}")
             stages = Clock(before_ms=clock.total_ms)
@@ -250,7 +251,7 @@ class Model:
             else:
                 ((_, picture),), searching, stages = search
                 history = searching.history()
-                found = self._result(ready.backend, picture, history, 0, stages, f"picture {index}")
+                found = self._answers.of(ready.backend, picture, history, 0, stages, f"picture {index}")
             if errors == "raise" and not isinstance(found, Result):
                 raise found
             return found
@@ -259,7 +260,7 @@ class Model:
         searches = in_order(beginnings, ready.ahead, lambda entry: _let_go(entry[1]))
         return (answer(index, search) for index, search in searches)
 
-    def stream(self, image: ImageSource, **options: Unpack[CallOptions]) -> Stream:
+    def stream(self, image: FrameSource, **options: Unpack[CallOptions]) -> Stream:
         """Caption one picture, and give its tokens as soon as they are settled.
 
         A token is settled when every hypothesis that can still win has it: the live ones and the best of the
@@ -278,11 +279,11 @@ class Model:
         ready = self._ready(options)
         clock = Clock()
         check_batch(ready.search, 1)
-        picture = self._prepare(image, ready.color)
+        picture = take(image, ready.color, self.manifest.image, ready.check_frame)
         stages = Clock(before_ms=clock.total_ms)
 
         def result(history: History) -> Result:
-            answer = self._result(ready.backend, picture, history, 0, stages, "the picture")
+            answer = self._answers.of(ready.backend, picture, history, 0, stages, "the picture")
             if isinstance(answer, NotFiniteError):
                 raise answer
             return answer
@@ -343,15 +344,15 @@ class Model:
             for place, entry in enumerate(prefix)
         ]
 
-    def _answers(
-        self, ready: _Ready, sources: Sequence[ImageSource], clock: Clock, *, raises: bool
+    def _caption(
+        self, ready: _Ready, sources: Sequence[FrameSource], clock: Clock, *, raises: bool
     ) -> list[Result | Failure]:
         """All pictures are read before the first is captioned: an error that is raised costs no work."""
         answers: dict[int, Result | Failure] = {}
         pictures: list[_Entry] = []
         for index, source in enumerate(sources):
             try:
-                pictures.append((index, self._prepare(source, ready.color)))
+                pictures.append((index, take(source, ready.color, self.manifest.image, ready.check_frame)))
             except ImageError as error:
                 if len(sources) > 1:
                     error = ImageError(f"picture {index} of {len(sources)}: {error}")
@@ -362,7 +363,7 @@ class Model:
             history = search.history()
             for row, (index, picture) in enumerate(part):
                 what = f"picture {index} of {len(sources)}" if len(sources) > 1 else "the picture"
-                answers[index] = self._result(ready.backend, picture, history, row, stages, what)
+                answers[index] = self._answers.of(ready.backend, picture, history, row, stages, what)
             for index, _ in part:
                 answer = answers[index]
                 if raises and isinstance(answer, NotFiniteError):
@@ -381,68 +382,10 @@ class Model:
         return in_order((partial(begun, part) for part in parts), ready.ahead, _let_go)
 
     def _search(
-        self, ready: _Ready, pictures: Sequence[_Prepared], options: SearchOptions, stages: Clock
+        self, ready: _Ready, pictures: Sequence[Taken], options: SearchOptions, stages: Clock
     ) -> Searching:
         pixels = [picture.pixels for picture in pictures]
         return begin(ready.backend, pixels, options, self._special, stages, ready.kind)
-
-    def _prepare(self, source: ImageSource, color: Color) -> _Prepared:
-        clock = Clock()
-        with clock.stage("decode"):
-            picture = read_image(source, color)
-        with clock.stage("preprocess"):
-            pixels = fit(picture, self.manifest.image)
-        name = os.fspath(source) if isinstance(source, (str, os.PathLike)) else None
-        return _Prepared(pixels, name, clock.stages_ms)
-
-    def _result(
-        self,
-        backend: Backend | Searches,
-        picture: _Prepared,
-        history: History,
-        row: int,
-        clock: Clock,
-        what: str,
-    ) -> Result | NotFiniteError:
-        """The answer for one picture of a batch that has been searched."""
-        if history.faults[row]:
-            advice = "the model itself makes them: train or export it again"
-            if backend.precision != "fp32":
-                advice = "try precision='fp32'"
-            return NotFiniteError(
-                f"{what} got no caption: the decoder's logits are not finite in step {history.faults[row]}, "
-                f"in {backend.name} {backend.precision}; {advice}"
-            )
-        with clock.stage("backtrace"):
-            paths = trace_back(history, row, history.options.n_best)
-            hypotheses = tuple(self._hypothesis(path) for path in paths)
-        stopped = _stopped(history, row, hypotheses[0])
-        return Result(
-            hypotheses=hypotheses,
-            image=picture.name,
-            alignment_grid=self.manifest.alignment_grid,
-            timings_ms=_timings(picture, clock),
-            backend=backend.name,
-            precision=backend.precision,
-            steps=len(history.tokens),
-            stopped=stopped,
-            reason=reason(stopped, history.options, len(hypotheses[0].tokens), row),
-            loop=None if history.device is None else history.device.loop,
-            counters=None if history.device is None else history.device.crossed,
-        )
-
-    def _hypothesis(self, path: TokenPath) -> Hypothesis:
-        tokens = tuple(path.tokens.tolist())
-        return Hypothesis(
-            text=self.tokenizer.decode(tokens),
-            tokens=tokens,
-            words=tuple(self.tokenizer.tokens(tokens)),
-            logprob=path.logprob,
-            score=path.score,
-            finished=bool(tokens) and tokens[-1] in self._special.end,
-            token_logprobs=tuple(path.token_logprobs.tolist()),
-            alignment=path.alignment,
-        )
 
 
 def _check_errors(errors: str) -> None:
@@ -454,17 +397,3 @@ def _let_go(begun: _Begun | ImageError) -> None:
     """Nobody asks for the answer."""
     if not isinstance(begun, ImageError):
         begun[1].abandon()
-
-
-def _stopped(history: History, row: int, best: Hypothesis) -> Stopped:
-    if not history.done[row]:
-        return "deadline"
-    if best.finished:
-        return "finished"
-    return "max_length" if history.finished_steps[row].any() else "no_token"
-
-
-def _timings(picture: _Prepared, clock: Clock) -> dict[str, float]:
-    """The picture's own stages, then the batch's, then what they took together."""
-    stages = {**picture.stages_ms, **clock.stages_ms}
-    return {**stages, "total": sum(picture.stages_ms.values()) + clock.total_ms}

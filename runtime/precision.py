@@ -27,7 +27,7 @@ def precision_for(manifest: Manifest, backend: str, precision: str | None = None
     chosen = precision or next(name for name in preferred if name in carried)
     if chosen not in carried:
         raise OptionsError(
-            f"precision={chosen!r} is not in bundle {manifest.name!r}; it has {', '.join(carried)}"
+            f"precision={chosen!r} is not in bundle {manifest.name!r}; give one of {', '.join(carried)}"
         )
     refused = _NOT_RUN.get(backend, {})
     if chosen in refused:

@@ -63,7 +63,8 @@ class Result:
         timings_ms: wall-clock milliseconds of ``decode`` (file to pixels) and ``preprocess`` (to the
             encoder's size), which are this picture's own, and of ``encoder``, ``step``, ``select``,
             ``backtrace`` and ``total``, which are those of the batch that it was a part of. On a GPU
-            ``search`` stands for all steps and selects, and it and ``encoder`` are the GPU's own times.
+            ``search`` stands for all steps and selects, and it and ``encoder`` are the GPU's own times; of a
+            frame that lies there ``preprocess`` is a part of ``encoder``.
         backend, precision: what ran.
         steps: decoder steps that its batch took.
         stopped: why the search was over: ``"finished"``, the best hypothesis ended by itself;

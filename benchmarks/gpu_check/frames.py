@@ -10,24 +10,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.gpu_check.loops import engines_here
-from benchmarks.gpu_check.notes import FailedError, MissingError, Notes, Setting
+from benchmarks.gpu_check.notes import FailedError, Notes, Setting
 from benchmarks.gpu_check.place import (
     driver_counts,
     driver_reports,
     forget,
     missing,
+    missing_provider,
     model,
     pictures,
     prepare,
 )
-from cnnrnn.core.errors import ImageError
 from cnnrnn.runtime.device import open_device
 from cnnrnn.runtime.image import fit, read_image
 
 Picture = NDArray[np.uint8]
-
-# Of a type that is no picture.
-_REFUSED = "cannot be read as a picture"
 
 
 class Frame:
@@ -45,30 +42,30 @@ class Frame:
 
 
 def frames(setting: Setting, notes: Notes) -> None:
-    """A frame of each library that is here."""
+    """A frame of each library that is here: of the encoder's size, and larger."""
     backend = engines_here(setting, "launch")
     notes.note(backend=backend)
     same: dict[str, bool] = {}
+    crossed: dict[str, int] = {}
     with model(setting, backend) as captioner, ExitStack() as opened:
         (path,) = pictures(1)
-        picture = np.ascontiguousarray(fit(read_image(path), captioner.manifest.image))
-        wanted = captioner(picture, color="rgb")
-        for library, frame in _frames(setting, picture, opened):
-            if setting.stand_in:
-                forget()
-            try:
+        larger = np.ascontiguousarray(read_image(path))
+        fitted = fit(larger, captioner.manifest.image)
+        for size, picture in (("fitted", fitted), ("larger", larger)):
+            wanted = captioner(picture, color="rgb")
+            for library, frame in _frames(setting, picture, opened):
+                if setting.stand_in:
+                    forget()
                 found = captioner(frame, color="rgb")
-            except ImageError as error:
-                if _REFUSED not in str(error):
-                    raise
-                raise MissingError(f"this version of cnnrnn takes no frames of a device: {error}") from error
-            same[library] = found.tokens == wanted.tokens
-            notes.note(same=same)
-            if setting.stand_in:
-                notes.note(host_to_device_bytes=driver_counts()["host_to_device_bytes"])
-    notes.note(summary=f"{backend}: {wanted.text!r} of frames by {', '.join(same)}")
+                same[f"{library}, {size}"] = found.tokens == wanted.tokens
+                if setting.stand_in:
+                    crossed[f"{library}, {size}"] = driver_counts()["host_to_device_bytes"]
+    notes.note(same=same, host_to_device_bytes=crossed)
+    notes.note(summary=f"{backend}: {wanted.text!r} of frames by {'; '.join(same)}")
     different = [library for library, alike in same.items() if not alike]
     problems = [f"another answer for a frame of {', '.join(different)}"] if different else []
+    copied = [library for library, count in crossed.items() if count >= fitted.nbytes]
+    problems += [f"a frame of {', '.join(copied)} crossed over the host"] if copied else []
     if setting.stand_in:
         problems += driver_reports()
     if problems:
@@ -78,6 +75,8 @@ def frames(setting: Setting, notes: Notes) -> None:
 def _frames(setting: Setting, picture: Picture, opened: ExitStack) -> Iterator[tuple[str, Any]]:
     """The picture on the device, by the device layer itself, PyTorch, CuPy and pycuda."""
     yield "cuda_array_interface", _own(setting, picture, opened)
+    if not missing_provider(setting, "pycuda"):
+        yield "pycuda", _pycudas(setting, picture, opened)
     if setting.stand_in:
         return
     if not missing("torch"):
@@ -103,3 +102,19 @@ def _own(setting: Setting, picture: Picture, opened: ExitStack) -> Frame:
         stream.copy(memory, host)
         stream.synchronize()
     return Frame(memory.address, picture.shape, stream.handle)
+
+
+def _pycudas(setting: Setting, picture: Picture, opened: ExitStack) -> Any:
+    prepare(setting, "pycuda")
+    device = opened.enter_context(open_device(provider="pycuda"))
+    with device.current():
+        from pycuda import gpuarray  # type: ignore[import-not-found,unused-ignore]
+
+        array = gpuarray.to_gpu(picture)
+
+    def free() -> None:
+        with device.current():
+            array.gpudata.free()
+
+    opened.callback(free)
+    return array

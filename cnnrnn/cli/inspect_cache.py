@@ -11,7 +11,7 @@ from cnnrnn.runtime.engine.cache import EngineCache, Entry, Present
 from cnnrnn.runtime.engine.library import NAMES
 
 _GRAPH_DIGITS = 12
-_SECONDS = (("days", 86400), ("hours", 3600), ("minutes", 60))
+_SECONDS = (("days", 86400), ("hours", 3600), ("minutes", 60), ("seconds", 1))
 
 
 def run(*, prune: bool, as_json: bool) -> int:
@@ -49,7 +49,7 @@ def _print(title: str, entries: list[Entry]) -> None:
     if title:
         print_line(f"{title}:")
     rows = [_row(entry) for entry in entries]
-    for line in table([("file", "kind", "MB", "for", "age", "state"), *rows], right=frozenset({2})):
+    for line in table([("file", "kind", "graph", "MB", "for", "age", "state"), *rows], right=frozenset({3})):
         print_line(line)
     print_line()
 
@@ -64,7 +64,8 @@ def _row(entry: Entry) -> tuple[str, ...]:
         else "?"
     )
     state = f"stale: {entry.stale}" if entry.stale else "being written" if entry.written is None else "good"
-    return (short, entry.kind, f"{entry.bytes / 1e6:.2f}", made_for, _age(entry.written), state)
+    graph = str(entry.report.get("name", "?")) if entry.kind == "engine" else ""
+    return (short, entry.kind, graph, f"{entry.bytes / 1e6:.2f}", made_for, _age(entry.written), state)
 
 
 def _age(written: float | None) -> str:
@@ -74,12 +75,13 @@ def _age(written: float | None) -> str:
     for unit, seconds in _SECONDS:
         if passed >= 2 * seconds:
             return f"{passed / seconds:.0f} {unit}"
-    return f"{passed:.0f} seconds"
+    return "now"
 
 
 def _summary(cache: EngineCache, entries: list[Entry], removed: list[Entry], *, prune: bool) -> str:
     stale = [entry for entry in entries if entry.stale]
-    text = f"{cache.folder}: {len(entries)} files, {_bytes(entries) / 1e6:.2f} MB"
+    files = "1 file" if len(entries) == 1 else f"{len(entries)} files"
+    text = f"{cache.folder}: {files}, {_bytes(entries) / 1e6:.2f} MB"
     if prune:
         text += f"; {len(removed)} removed, {_bytes(removed) / 1e6:.2f} MB"
     if stale:

@@ -26,6 +26,7 @@ from cnnrnn.core.search import SearchOptions, check_batch
 from cnnrnn.runtime import search_inputs
 from cnnrnn.runtime.clock import Clock
 from cnnrnn.runtime.device.engines import Engine, Source
+from cnnrnn.runtime.device.frames import check_frame
 from cnnrnn.runtime.device.loop import WAYS, Way, choose
 from cnnrnn.runtime.device.loop_memory import MemoryNeed
 from cnnrnn.runtime.device.pool import Pool, Sharing, close_all
@@ -34,6 +35,7 @@ from cnnrnn.runtime.device.search import DeviceSearch
 from cnnrnn.runtime.device.session import Picture, Session, memory_need
 from cnnrnn.runtime.device.tensors import ROLES, Role, SearchGraphs
 from cnnrnn.runtime.engine.bucket import MAX_IMAGES
+from cnnrnn.runtime.frame import DeviceFrame
 from cnnrnn.runtime.graph_check import check_contract
 from cnnrnn.runtime.graphs import Graphs, select_graph
 from cnnrnn.runtime.search_inputs import Arrays, SpecialTokens
@@ -115,6 +117,17 @@ class DeviceBackend:
             if kind not in self._selects:
                 self._selects[kind] = select_graph(self._graphs, kind)
 
+    def check_frame(self, frame: DeviceFrame) -> None:
+        """Refuse a frame that cannot be read on this device.
+
+        Raises:
+            ImageError: it is on another, or on none.
+            BackendError: the device failed.
+            ClosedError: the backend is closed.
+        """
+        with self._device.current():
+            check_frame(self._device, frame)
+
     def memory(self, images: int, beams: int) -> MemoryNeed:
         """What a plain search of this size takes on the device beside the engines' weights, before it is
         taken; engines are built for it where there are none.
@@ -137,7 +150,7 @@ class DeviceBackend:
 
     def search(
         self,
-        pictures: Sequence[Picture],
+        pictures: Sequence[Picture | DeviceFrame],
         options: SearchOptions,
         special: SpecialTokens,
         clock: Clock,
@@ -148,7 +161,8 @@ class DeviceBackend:
         """Begin a search; it goes on by itself.
 
         Args:
-            pictures: (H, W, 3) RGB each, of the encoder's size; at most `MAX_IMAGES`.
+            pictures: (H, W, 3) RGB each, of the encoder's size, or frames that `check_frame` let pass; at
+                most `MAX_IMAGES`.
             options: checked already.
             clock: gets the stages ``encoder`` and ``search``, as the device measured them.
             kind: that was prepared.

@@ -15,6 +15,9 @@ from cnnrnn.runtime.device.failures import Failures, code_of
 from cnnrnn.runtime.device.memory import MemoryPlace
 from cnnrnn.runtime.device.protocol import DeviceInfo
 
+# What is tried, in errors.
+ASKING_OWNER, ORDERING = "asking whose memory an address is", "ordering two streams"
+
 
 def checked_ordinal(ordinal: int) -> int:
     """The number of a device.

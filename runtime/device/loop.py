@@ -22,7 +22,7 @@ import numpy as np
 
 from cnnrnn.core.errors import DeviceError, OptionsError
 from cnnrnn.runtime.device.engines import Context
-from cnnrnn.runtime.device.loop_kernels import BLOCK, SOURCE
+from cnnrnn.runtime.device.loop_kernels import BLOCK, SOURCE, WHILE_SOURCE
 from cnnrnn.runtime.device.loop_memory import WORD_BYTES, LoopMemory
 from cnnrnn.runtime.device.protocol import Capture, Condition, Device, Event, Graph, Queue, Stream
 
@@ -97,8 +97,9 @@ class DeviceLoop:
         self.way: Way = way
         self.counters = stream.counters.snapshot()
         self._stream, self._memory, self._turns, self._ended = stream, memory, turns, ended
-        self._keep, self._tell, self._advance, self._go_on = (
-            device.kernel(SOURCE, name) for name in ("keep", "tell", "advance", "go_on")
+        self._go_on = device.kernel(WHILE_SOURCE, "go_on") if way == "while" else None
+        self._keep, self._tell, self._advance = (
+            device.kernel(SOURCE, name) for name in ("keep", "tell", "advance")
         )
         self._graphs: dict[bool, Graph] = {}
         self._late_at: float | None = None
@@ -200,6 +201,7 @@ class DeviceLoop:
     def _record(self, capture: Capture, streams: bool) -> None:
         def body(inner: Capture, condition: Condition) -> None:
             self._pair(inner, streams)
+            assert self._go_on is not None
             inner.launch(self._go_on, condition, self._memory.progress)
 
         capture.uses(*self._memory.device_buffers)

@@ -12,9 +12,6 @@ nothing is copied for it, and nothing waits.
 from __future__ import annotations
 
 SOURCE = r"""
-extern "C" __device__ __cudart_builtin__ void
-cudaGraphSetConditional(cudaGraphConditionalHandle handle, unsigned int value);
-
 // Repeats each image's `bytes` of state `beams` times: (B, ...) to (B, K, ...), of `total` bytes.
 extern "C" __global__ void widen(char *wide, const char *state, int bytes, int beams, long long total) {
     long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x;
@@ -43,6 +40,12 @@ extern "C" __global__ void advance(int *progress, const int *all_done, const vol
     progress[1] = all_done[0] > 0 || progress[0] >= progress[2] || late[0] != 0;
     told[0] = progress[1] ? -progress[0] : progress[0];
 }
+"""
+
+# By itself, since a compiler before CUDA 12.4 does not know what a condition is.
+WHILE_SOURCE = r"""
+extern "C" __device__ __cudart_builtin__ void
+cudaGraphSetConditional(cudaGraphConditionalHandle handle, unsigned int value);
 
 // Lets the loop of a graph go on.
 extern "C" __global__ void go_on(cudaGraphConditionalHandle handle, const int *progress) {

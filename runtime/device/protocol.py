@@ -31,6 +31,7 @@ class DeviceInfo:
     """One device.
 
     Attributes:
+        ordinal: its number.
         name: ``"NVIDIA H100 80GB HBM3"``.
         compute_capability: (9, 0).
         driver_cuda: the newest CUDA that the driver runs, (13, 0).
@@ -39,6 +40,7 @@ class DeviceInfo:
         memory_bytes: of the whole device.
     """
 
+    ordinal: int
     name: str
     compute_capability: tuple[int, int]
     driver_cuda: tuple[int, int]
@@ -241,6 +243,22 @@ class Device(Closes, Protocol):
 
     def free_bytes(self) -> int:
         """Device memory that nobody has, other processes included."""
+        ...
+
+    def owner(self, address: int) -> int | None:
+        """The number of the GPU in whose memory, or for whose use, an address is; None where the driver knows
+        of none."""
+        ...
+
+    def order(self, first: int, then: int) -> None:
+        """Let what the stream of one handle gets from now on wait for what that of another has so far.
+
+        Args:
+            first, then: handles, of any stream of the context, a caller's as well as this device's.
+
+        Raises:
+            DeviceError: one of them is no stream of this context.
+        """
         ...
 
     def stream(self) -> Stream:

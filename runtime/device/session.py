@@ -18,11 +18,14 @@ from numpy.typing import NDArray
 from cnnrnn.core.errors import CnnrnnError, DeviceMemoryError
 from cnnrnn.runtime.device.counters import Counters
 from cnnrnn.runtime.device.engines import Context, Engine
+from cnnrnn.runtime.device.frames import SOURCE as FRAME_SOURCE
+from cnnrnn.runtime.device.frames import begin_reading, draw, end_reading
 from cnnrnn.runtime.device.loop import DeviceLoop, Way
 from cnnrnn.runtime.device.loop_kernels import BLOCK, SOURCE
 from cnnrnn.runtime.device.loop_memory import LoopMemory, MemoryNeed
 from cnnrnn.runtime.device.protocol import Capture, Device, Graph, Queue, Stream
 from cnnrnn.runtime.device.tensors import ROLES, Role, SearchGraphs, search_tensors
+from cnnrnn.runtime.frame import DeviceFrame
 
 _log = logging.getLogger(__name__)
 
@@ -87,6 +90,7 @@ class Session:
         self.limit = limit
         self._encoding: Graph | None = None
         self._shared = ExitStack()
+        self._frames: list[DeviceFrame] = []
         self._before = self._after_inputs = stream.counters.snapshot()
         with ExitStack() as opened:
             if not shared:
@@ -125,7 +129,7 @@ class Session:
 
     def start(
         self,
-        pictures: Sequence[Picture],
+        pictures: Sequence[Picture | DeviceFrame],
         arrays: Mapping[str, NDArray[Any]],
         steps: int,
         late_at: float | None = None,
@@ -135,7 +139,7 @@ class Session:
         """Queue a search.
 
         Args:
-            pictures: B of them, each (H, W, 3) RGB of the encoder's size.
+            pictures: B of them, each (H, W, 3) RGB of the encoder's size, or a frame on the device.
             arrays: by name, what the search starts from, see `cnnrnn.runtime.search_inputs`.
             steps: at most, up to ``limit``.
             late_at: on `time.perf_counter`; the step that is running then is the last.
@@ -145,10 +149,7 @@ class Session:
         self._loop.ready(streams)
         self._before = stream.counters.snapshot()
         stream.record(self._marks[0])
-        images = memory.picture.array(np.uint8, (len(pictures), *pictures[0].shape))
-        for place, picture in zip(images, pictures, strict=True):
-            place[...] = picture
-        stream.copy(memory.image, memory.picture)
+        self._put(pictures)
         memory.load(arrays, steps)
         if self._encoding is None:
             self._encode(stream)
@@ -181,6 +182,7 @@ class Session:
             DeviceError: the device failed.
         """
         self._loop.finish()
+        self._frames.clear()
         counters = self._stream.counters
         rows, steps = self._memory.found()
         begin, encoded, ended = self._marks
@@ -211,6 +213,29 @@ class Session:
         self._encode(stream)
         self._loop.once()
         stream.synchronize()
+
+    def _put(self, pictures: Sequence[Picture | DeviceFrame]) -> None:
+        """Queue bringing the pictures to the encoder's input: by a copy of all that are on the host, and by a
+        kernel for each frame, which is kept until the search is over."""
+        memory, stream, device = self._memory, self._stream, self._device
+        ((_, place),) = memory.at("image").items()
+        rows = memory.picture.array(np.uint8, place.shape)
+        frames = {row: picture for row, picture in enumerate(pictures) if isinstance(picture, DeviceFrame)}
+        for row, picture in enumerate(pictures):
+            if not isinstance(picture, DeviceFrame):
+                rows[row] = picture
+        if len(frames) < len(pictures):
+            stream.copy(memory.image, memory.picture)
+        if not frames:
+            return
+        kernel = device.kernel(FRAME_SOURCE, "fit_frame")
+        self._frames = list({id(frame): frame for frame in frames.values()}.values())
+        for frame in self._frames:
+            begin_reading(device, stream, frame)
+        for row, frame in frames.items():
+            draw(stream, kernel, frame, place.address + row * rows[row].nbytes)
+        for frame in self._frames:
+            end_reading(device, stream, frame)
 
     def _record_encoder(self, capture: Capture) -> None:
         capture.uses(*self._memory.device_buffers)

@@ -28,7 +28,7 @@ class Bucket:
     def __post_init__(self) -> None:
         for name, value in (("images", self.images), ("beams", self.beams)):
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise OptionsError(f"a bucket's {name} is {value!r}; give an integer from 1")
+                raise OptionsError(f"{name}={value!r} is no size; give an integer from 1")
 
     def __str__(self) -> str:
         return f"{self.images} × {self.beams}"

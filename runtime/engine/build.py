@@ -20,7 +20,7 @@ from cnnrnn.runtime.engine.builder import Built, build_engine
 from cnnrnn.runtime.engine.cache import CachedEngine, EngineCache, EngineKey
 from cnnrnn.runtime.engine.cache_entry import BUILDER
 from cnnrnn.runtime.engine.device import Device, find_device
-from cnnrnn.runtime.engine.library import TENSORRT_RTX, Library, load_library
+from cnnrnn.runtime.engine.library import TENSORRT_RTX, Library, install_advice, load_library, on_jetson
 from cnnrnn.runtime.engine.options import BuildOptions, check
 from cnnrnn.runtime.engine.report import EngineReport
 from cnnrnn.runtime.graph_check import check_contract
@@ -153,11 +153,25 @@ def plan_build(
     wanted = sorted(set(buckets)) or [Bucket(1, manifest.search.beams)]
     for bucket in wanted:
         check_bucket(bucket, manifest)
-    library = load_library(backend)
     device = find_device()
+    library = _library(backend, device)
     options = check_target(library, precision, options or BuildOptions(), device)
     check_contract(manifest, precision)
     return BuildPlan(library, device, options, precision, tuple(_engines(bundle, precision, wanted)))
+
+
+def _library(backend: str, device: Device | None) -> Library:
+    """TensorRT; where it is not installed, it need not be where it would find no GPU to build for."""
+    try:
+        return load_library(backend)
+    except MissingDependencyError as error:
+        if backend == TENSORRT_RTX or device is not None or on_jetson():
+            raise
+        raise MissingDependencyError(
+            "the backend tensorrt builds for this machine's GPU, and the driver shows none; take the backend "
+            f"{TENSORRT_RTX}, which builds without one. {install_advice(TENSORRT_RTX)}",
+            name=error.name,
+        ) from error
 
 
 def build_bundle(
@@ -264,7 +278,7 @@ def _build(plan: BuildPlan, planned: PlannedEngine, cache: EngineCache, watcher:
         plan.options,
         timing_cache=known,
         progress=watcher.progress,
-        name=planned.file,
+        name=planned.name,
     )
     _check_tensors(library, planned, built.report)
     if keeps and built.timing_cache and built.timing_cache != known:

@@ -82,7 +82,7 @@ def build_engine(
         if plan is None:
             raise build_error(library, name, messages, options.workspace_mib)
         engine = bytes(plan)
-        report = _report(library, network, options, inputs, messages, len(engine), started)
+        report = _report(library, network, options, inputs, messages, len(engine), name, started)
         kept = b"" if cache is None else bytes(cache.serialize())
     _log.info("built %s: %d bytes in %.2f s", name, len(engine), report.build_seconds)
     return Built(engine, report, kept)
@@ -197,11 +197,13 @@ def _report(
     inputs: tuple[TensorReport, ...],
     messages: Messages,
     size: int,
+    name: str,
     started: float,
 ) -> EngineReport:
     types = count_layers(network)
     outputs = [network.get_output(index) for index in range(network.num_outputs)]
     return EngineReport(
+        name=name,
         library=library.name,
         version=library.version,
         architecture=options.architecture,

@@ -56,6 +56,7 @@ class EngineReport:
     """What was built, and what it took.
 
     Attributes:
+        name: the graph and its size, as it was asked for: ``"fp16/step.onnx (1 × 5)"``.
         library, version, architecture: what built it, and for which GPUs.
         inputs, outputs: with the one shape that the engine has.
         layers: of TensorRT's network, as the parser made it of the graph, before anything is fused.
@@ -71,6 +72,7 @@ class EngineReport:
         warnings: TensorRT's.
     """
 
+    name: str
     library: str
     version: str
     architecture: str

@@ -91,6 +91,8 @@ def test_without_a_gpu_it_runs_over_the_stand_in_driver(tmp_path: Path) -> None:
     }  # fmt: skip
     assert [name for name in checks if name.startswith("trace")] == [f"trace {way}" for way in found["loops"]]
     assert checks["trace while"]["facts"]["copies"] == {"HtoD": 0, "DtoH": 0, "DtoD": 0, "copy": 0}
+    assert checks["frames"]["status"] == "ok"
+    assert all(checks["frames"]["facts"]["same"].values())
     assert checks["parity reference"]["facts"]["pictures"] == run.FEW_PICTURES
     assert checks["failures engine"]["facts"]["built_again"] == 3
     assert checks["speed tensorrt-rtx fp16"]["facts"]["times_are_meaningless"] is True

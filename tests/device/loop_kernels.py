@@ -1,4 +1,4 @@
-"""What the kernels of the loop do, for the stand-in driver."""
+"""What our kernels do, for the stand-in driver: those of the loop here, and that for frames."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tests.device import frame_kernels
 from tests.driver import inside
 from tests.driver.inside import Span, Touched
 
@@ -16,7 +17,8 @@ Argument = Callable[[int, Any], Any]
 
 
 def emulate_all() -> None:
-    """All of `cnnrnn.runtime.device.loop_kernels`."""
+    """All of `cnnrnn.runtime.device.loop_kernels` and `cnnrnn.runtime.device.frames`."""
+    frame_kernels.emulate()
     inside.emulate("widen", _widen_touches, widen)
     inside.emulate("keep", _keep_touches, keep)
     inside.emulate("tell", _keep_touches, tell)

@@ -113,6 +113,7 @@ def _build(library: Library, graph: bytes, shapes: Any, options: Any, **told: An
     outputs = {name: (kinds[name], array.shape) for name, array in made.items()}
     header = json.dumps([told["name"], inputs, outputs]).encode()
     report = EngineReport(
+        name=str(told["name"]),
         library=library.name,
         version=library.version,
         architecture=options.architecture,

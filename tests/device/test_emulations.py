@@ -1,4 +1,4 @@
-"""The emulations of the loop's kernels do what their CUDA source does, compiled as plain C++."""
+"""The emulations of our kernels do what their CUDA source does, compiled as plain C++."""
 
 from __future__ import annotations
 
@@ -12,14 +12,23 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cnnrnn.runtime.device.loop_kernels import SOURCE
+from cnnrnn.core.manifest import ImageSpec
+from cnnrnn.runtime.device import frames
+from cnnrnn.runtime.device.loop_kernels import SOURCE, WHILE_SOURCE
+from cnnrnn.runtime.image import fitted
 from tests.device import loop_kernels
+from tests.device.frame_kernels import Fit, fitted_picture
 from tests.driver import inside
 from tests.driver.calls import pinned, start
 from tests.driver.rig import Rig
 
 # What the source takes from CUDA: one thread at a time, and a condition that is a number.
 AROUND = r"""
+#include <cmath>
+using std::ceil, std::fabs, std::floor;
+#define __fadd_rn(one, other) ((one) + (other))
+#define __fmul_rn(one, other) ((one) * (other))
+#define __dmul_rn(one, other) ((one) * (other))
 #define __global__
 #define __device__
 #define __cudart_builtin__
@@ -37,13 +46,28 @@ extern "C" void be(int block, int threads, int thread) {
 }
 extern "C" int last_condition() { return condition; }
 """
+# All threads of the kernel for frames, one after the other.
+EVERY_PIXEL = r"""
+extern "C" void fit(unsigned char *out, const unsigned char *bytes, long long row_bytes, int height,
+                    int width, int channels, int is_bgr, int out_height, int out_width, int h, int w, int top,
+                    int left, int fill) {
+    for (int pixel = 0; pixel < out_height * out_width + 1; pixel++) {
+        be(pixel, 1, 0);
+        fit_frame(out, bytes, row_bytes, height, width, channels, is_bgr, out_height, out_width, h, w, top,
+                  left, fill);
+    }
+}
+"""
 Pointer = ctypes.c_void_p
+FITS = 600
+RESIZES: tuple[Any, ...] = ("letterbox", "stretch", "crop")
 
 
 def compiled(folder: str) -> ctypes.CDLL:
     source, library = Path(folder) / "kernels.cpp", Path(folder) / "kernels.so"
-    source.write_text(AROUND % SOURCE)
-    subprocess.run(["g++", "-shared", "-fPIC", "-o", str(library), str(source)], check=True)
+    source.write_text(AROUND % (SOURCE + WHILE_SOURCE + frames.SOURCE) + EVERY_PIXEL)
+    options = ("-std=c++17", "-O1", "-ffp-contract=off", "-shared", "-fPIC")
+    subprocess.run(["g++", *options, "-o", str(library), str(source)], check=True)
     return ctypes.CDLL(str(library))
 
 
@@ -129,7 +153,40 @@ def widens(folder: str) -> list[Any]:
     return different
 
 
-@pytest.mark.parametrize("function", [keeps, advances, widens])
+def fits(folder: str) -> list[Any]:
+    """Frames of all sizes against encoders of all sizes: those that differ, and by how much."""
+    cuda, random, different, met = compiled(folder), np.random.default_rng(0), [], set()
+    for number in range(FITS):
+        resize, channels, way = RESIZES[number % 3], (1, 3, 4)[number // 3 % 3], number // 9 % 3
+        height, width, high, wide = (int(size) for size in random.integers(1, 90, 4))
+        if way == 1:  # a whole number of pixels in one
+            height, width = high * int(random.integers(1, 5)), wide * int(random.integers(1, 5))
+        if way == 2:
+            height, width = high, wide
+        image = ImageSpec(high, wide, (0, 0, 0), (1, 1, 1), resize=resize, fill=(10, 200, 30))
+        place, row_bytes = fitted(height, width, image), width * channels + int(random.integers(0, 9))
+        data = random.integers(0, 256, row_bytes * height, np.uint8)
+        found = np.zeros((high, wide, 3), np.uint8)
+        numbers = (
+            *(height, width, channels, number % 2),
+            *(high, wide, place.height, place.width, place.top, place.left, 10 << 16 | 200 << 8 | 30),
+        )
+        addresses = Pointer(found.ctypes.data), Pointer(data.ctypes.data), ctypes.c_longlong(row_bytes)
+        cuda.fit(*addresses, *numbers)
+        fit = Fit(0, 0, row_bytes, *numbers)  # pyright: ignore[reportCallIssue]
+        wanted = fitted_picture(fit, data)
+        gap = int(np.abs(wanted.astype(int) - found).max())
+        same, shrinks = (place.height, place.width) == (height, width), place.height <= height
+        shrinks &= place.width <= width
+        met.add("same" if same else "averaged" if shrinks else "enlarged")
+        # Where an average is summed up in another order than OpenCV's of this machine, by one.
+        if gap > (shrinks and not same):
+            different.append([height, width, channels, resize, high, wide, gap])
+    assert met == {"same", "averaged", "enlarged"}
+    return different
+
+
+@pytest.mark.parametrize("function", [keeps, advances, widens, fits])
 def test_an_emulation_is_its_source(function: Any, rig: Rig, tmp_path: Path) -> None:
     if shutil.which("g++") is None:
         pytest.skip("g++ is not installed, which compiles the kernels as plain C++")

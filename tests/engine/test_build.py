@@ -252,7 +252,7 @@ def test_a_graph_that_is_refused_ends_the_work(
     bundle = altered(colour_bundle, tmp_path / "bundle", lambda manifest: manifest, files)
     engines = build_bundle(rtx_plan(bundle), cache)
     assert next(engines).planned.role == "encoder"
-    with pytest.raises(EngineError, match=r"fp32/step.onnx: .* refuses node 'decoder.mask/Wild'"):
+    with pytest.raises(EngineError, match=r"fp32/step.onnx .1 × 5.: .* refuses node 'decoder.mask/Wild'"):
         next(engines)
     assert [entry.report["library"] for entry in cache.entries()] == ["tensorrt-rtx"]
 
@@ -285,7 +285,7 @@ def test_an_engine_that_is_not_what_the_manifest_says(
 @pytest.mark.parametrize(
     ("wanted", "words"),
     [
-        ({"precision": "int9"}, r"precision='int9' is not in bundle 'colours'; it has fp32"),
+        ({"precision": "int9"}, r"precision='int9' is not in bundle 'colours'; give one of fp32"),
         ({"buckets": [Bucket(1, 6)]}, "beams=6 is above the 5"),
         ({"buckets": [Bucket(1, 5), Bucket(99, 1)]}, "images=99 is above 16"),
         ({"options": AMPERE}, "alone, not for"),
@@ -357,6 +357,7 @@ def test_what_was_measured_is_kept_for_the_next_build(
             )
         )
         report = EngineReport(
+            name=planned.name,
             library=library.name,
             version=library.version,
             architecture=options.architecture,

@@ -99,10 +99,10 @@ def test_the_shipped_bundle(capsys: pytest.CaptureFixture[str]) -> None:
     ("arguments", "words"),
     [
         (["--beams", "6"], "--beams 6 is above the 5"),
-        (["--beams", "1,0"], "beams is 0; give an integer from 1"),
+        (["--beams", "1,0"], "--beams 0 is no size; give an integer from 1"),
         (["--batch", "17"], "--batch 17 is above 16"),
         (["--batch", "one"], "'one' is not an integer"),
-        (["--precision", "int9"], "--precision int9 is not in bundle 'colours'; it has fp32"),
+        (["--precision", "int9"], "--precision int9 is not in bundle 'colours'; give one of fp32"),
         (["--compute-capability", "86"], "compute capability '86' is no version; write it as 8.6"),
         (["--compute-capability", "7.6"], "it knows 7.5, 8.0, 8.6"),
         (["--compute-capability", "7.5"], "build precision fp16 for it, or leave 7.5 out"),
@@ -142,7 +142,9 @@ def test_no_library_is_exit_code_3(
         libraries, "MODULES", {"tensorrt": ("no_such_module",), "tensorrt-rtx": ("nor_this",)}
     )
     assert main(["build", str(colour_bundle)]) == 3
-    assert "pip install 'cnnrnn[tensorrt]'" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "the driver shows none; take the backend tensorrt-rtx, which builds without one" in said
+    assert "pip install 'cnnrnn[tensorrt-rtx]'" in said
     assert main(["build", str(colour_bundle), "--backend", "tensorrt-rtx"]) == 3
     assert "pip install 'cnnrnn[tensorrt-rtx]'" in capsys.readouterr().err
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from cnnrnn.core.errors import ClosedError, DeviceError
 from cnnrnn.core.extras import require
-from cnnrnn.runtime.device.base import BaseDevice, checked_ordinal, no_device
+from cnnrnn.runtime.device.base import ASKING_OWNER, ORDERING, BaseDevice, checked_ordinal, no_device
 from cnnrnn.runtime.device.cuda_core.kernel import CoreKernel, compile_source, load_kernel
 from cnnrnn.runtime.device.cuda_core.queue import CoreMemory
 from cnnrnn.runtime.device.cuda_core.stream import CoreEvent, CoreStream
@@ -93,6 +93,25 @@ class CudaCoreDevice(BaseDevice):
         )
         return int(free) + reserved - used
 
+    def owner(self, address: int) -> int | None:
+        cu = self._driver
+        ordinal = cu.CUpointer_attribute.CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL
+        try:
+            return int(self._call(ASKING_OWNER, cu.cuPointerGetAttribute, ordinal, address))
+        except DeviceError as error:
+            if code_of(error) != "CUDA_ERROR_INVALID_VALUE":
+                raise
+            return None
+
+    def order(self, first: int, then: int) -> None:
+        cu = self._driver
+        event = self._call(ORDERING, cu.cuEventCreate, int(cu.CUevent_flags.CU_EVENT_DISABLE_TIMING))
+        try:
+            self._call(ORDERING, cu.cuEventRecord, event, first)
+            self._call(ORDERING, cu.cuStreamWaitEvent, then, event, 0)
+        finally:
+            self._call(ORDERING, cu.cuEventDestroy, event, releases=True)
+
     def stream(self) -> CoreStream:
         with self._failures.told("making a stream"):
             raw = self._open.create_stream()
@@ -144,6 +163,7 @@ class CudaCoreDevice(BaseDevice):
         _, total = self._call("asking for device memory", self._driver.cuMemGetInfo)
         major, minor = self._raw.compute_capability
         return DeviceInfo(
+            ordinal=self._ordinal,
             name=str(self._raw.name),
             compute_capability=(int(major), int(minor)),
             driver_cuda=cuda,

@@ -7,7 +7,7 @@ from typing import Any
 
 from cnnrnn.core.errors import DeviceError, MissingDependencyError
 from cnnrnn.core.extras import require
-from cnnrnn.runtime.device.base import BaseDevice, checked_ordinal, no_device
+from cnnrnn.runtime.device.base import ASKING_OWNER, ORDERING, BaseDevice, checked_ordinal, no_device
 from cnnrnn.runtime.device.failures import Failures, code_of
 from cnnrnn.runtime.device.memory import MemoryPlace
 from cnnrnn.runtime.device.protocol import DeviceInfo, Stream
@@ -41,7 +41,7 @@ class PycudaDevice(BaseDevice):
 
     def __init__(self, ordinal: int = 0) -> None:
         checked_ordinal(ordinal)
-        self._driver = _imported(ordinal)
+        self._driver, self._ordinal = _imported(ordinal), ordinal
         self._libcuda = Libcuda()
         self._modules: list[Any] = []
         super().__init__(Failures(self._code_of), self._found(ordinal))
@@ -60,6 +60,16 @@ class PycudaDevice(BaseDevice):
     def free_bytes(self) -> int:
         with self._failures.told("asking for free device memory"):
             return int(self._driver.mem_get_info()[0])
+
+    def owner(self, address: int) -> int | None:
+        self._open  # noqa: B018 - raises if closed
+        with self._failures.told(ASKING_OWNER):
+            return self._libcuda.owner(address)
+
+    def order(self, first: int, then: int) -> None:
+        self._open  # noqa: B018 - raises if closed
+        with self._failures.told(ORDERING):
+            self._libcuda.order(first, then)
 
     def stream(self) -> PycudaStream:
         self._open  # noqa: B018 - raises if closed
@@ -134,6 +144,7 @@ class PycudaDevice(BaseDevice):
         version = int(self._driver.get_driver_version())
         major, minor = self._raw.compute_capability()
         return DeviceInfo(
+            ordinal=self._ordinal,
             name=str(self._raw.name()),
             compute_capability=(int(major), int(minor)),
             driver_cuda=(version // 1000, version % 1000 // 10),

@@ -9,7 +9,9 @@ from typing import Any
 
 _LIBRARY = "libcuda.so.1"  # pycuda is linked with it, so it is there where pycuda is
 _CODES = range(1, 1000)
-_NO_SUCH_ARGUMENT = 1  # CUDA_ERROR_INVALID_VALUE
+_INVALID_VALUE = 1  # CUDA_ERROR_INVALID_VALUE: of a kernel's argument or an address that is none
+_DEVICE_ORDINAL = 9  # CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL
+_DISABLE_TIMING = 2  # CU_EVENT_DISABLE_TIMING
 # "cuMemAlloc failed: out of memory", and after a dash what the call itself says of it.
 _SAID = re.compile(r"\bcu\w+ failed: (.*)", re.DOTALL)
 
@@ -30,6 +32,23 @@ class Libcuda:
     def set_current(self, context: int) -> None:
         """Put this context in the place of the current one, or nothing for 0."""
         self._call("cuCtxSetCurrent", ctypes.c_void_p(context))
+
+    def owner(self, address: int) -> int | None:
+        """See `cnnrnn.runtime.device.protocol.Device`."""
+        ordinal = ctypes.c_int()
+        asked = byref(ordinal), _DEVICE_ORDINAL, ctypes.c_uint64(address)
+        unknown = self._call("cuPointerGetAttribute", *asked, also=_INVALID_VALUE)
+        return None if unknown else ordinal.value
+
+    def order(self, first: int, then: int) -> None:
+        """See `cnnrnn.runtime.device.protocol.Device`; pycuda has no streams of others'."""
+        event = ctypes.c_void_p()
+        self._call("cuEventCreate", byref(event), _DISABLE_TIMING)
+        try:
+            self._call("cuEventRecord", event, ctypes.c_void_p(first))
+            self._call("cuStreamWaitEvent", ctypes.c_void_p(then), event, 0)
+        finally:
+            self._call("cuEventDestroy_v2", event)
 
     def code_of(self, error: BaseException) -> str:
         """The driver's name of an error of pycuda's, which has but its text; empty for another exception."""
@@ -59,7 +78,7 @@ class Libcuda:
             offset, size = ctypes.c_size_t(), ctypes.c_size_t()
             while not self._call(
                 "cuFuncGetParamInfo", function, ctypes.c_size_t(len(sizes)), byref(offset), byref(size),
-                also=_NO_SUCH_ARGUMENT,
+                also=_INVALID_VALUE,
             ):  # fmt: skip
                 sizes.append(size.value)
             return tuple(sizes)

@@ -1,0 +1,87 @@
+"""The `Result` of a picture, out of what its search left behind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cnnrnn.core.errors import NotFiniteError
+from cnnrnn.core.manifest import Manifest
+from cnnrnn.core.search_reasons import Stopped, reason
+from cnnrnn.core.tokenizer import Tokenizer
+from cnnrnn.runtime.backend import Backend
+from cnnrnn.runtime.backtrace import Path, trace_back
+from cnnrnn.runtime.clock import Clock
+from cnnrnn.runtime.loop import History, Searches
+from cnnrnn.runtime.picture import Taken
+from cnnrnn.runtime.result import Hypothesis, Result
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a bundle's captions are made with."""
+
+    manifest: Manifest
+    tokenizer: Tokenizer
+
+    def of(
+        self, backend: Backend | Searches, picture: Taken, history: History, row: int, clock: Clock, what: str
+    ) -> Result | NotFiniteError:
+        """The answer for one picture of a batch that has been searched.
+
+        Args:
+            row: the picture's, in the batch.
+            clock: of the batch.
+            what: the picture is called in an error.
+        """
+        if history.faults[row]:
+            advice = "the model itself makes them: train or export it again"
+            if backend.precision != "fp32":
+                advice = "try precision='fp32'"
+            return NotFiniteError(
+                f"{what} got no caption: the decoder's logits are not finite in step {history.faults[row]}, "
+                f"in {backend.name} {backend.precision}; {advice}"
+            )
+        with clock.stage("backtrace"):
+            paths = trace_back(history, row, history.options.n_best)
+            hypotheses = tuple(self._hypothesis(path) for path in paths)
+        stopped = _stopped(history, row, hypotheses[0])
+        return Result(
+            hypotheses=hypotheses,
+            image=picture.name,
+            alignment_grid=self.manifest.alignment_grid,
+            timings_ms=_timings(picture, clock),
+            backend=backend.name,
+            precision=backend.precision,
+            steps=len(history.tokens),
+            stopped=stopped,
+            reason=reason(stopped, history.options, len(hypotheses[0].tokens), row),
+            loop=None if history.device is None else history.device.loop,
+            counters=None if history.device is None else history.device.crossed,
+        )
+
+    def _hypothesis(self, path: Path) -> Hypothesis:
+        tokens = tuple(path.tokens.tolist())
+        return Hypothesis(
+            text=self.tokenizer.decode(tokens),
+            tokens=tokens,
+            words=tuple(self.tokenizer.tokens(tokens)),
+            logprob=path.logprob,
+            score=path.score,
+            finished=bool(tokens) and tokens[-1] in self.manifest.vocabulary.end,
+            token_logprobs=tuple(path.token_logprobs.tolist()),
+            alignment=path.alignment,
+        )
+
+
+def _stopped(history: History, row: int, best: Hypothesis) -> Stopped:
+    if not history.done[row]:
+        return "deadline"
+    if best.finished:
+        return "finished"
+    return "max_length" if history.finished_steps[row].any() else "no_token"
+
+
+def _timings(picture: Taken, clock: Clock) -> dict[str, float]:
+    """The picture's own stages, then the batch's, then what they took together."""
+    stages = {**picture.stages_ms, **clock.stages_ms}
+    return {**stages, "total": sum(picture.stages_ms.values()) + clock.total_ms}

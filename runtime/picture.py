@@ -1,0 +1,58 @@
+"""A picture of a call, read and brought to the encoder's size."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from cnnrnn.core.manifest import ImageSpec
+from cnnrnn.runtime.clock import Clock
+from cnnrnn.runtime.frame import CudaArray, DeviceFrame, read_frame
+from cnnrnn.runtime.image import Color, ImageSource, Picture, fit, read_image
+
+# What a model captions: what a host can read, and frames on a GPU.
+FrameSource: TypeAlias = ImageSource | CudaArray
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A picture that is ready for the encoder, and what it took.
+
+    Attributes:
+        pixels: (H, W, 3) uint8 RGB; or a frame on a device, which is brought to that there, as a part of the
+            stage ``encoder``.
+        name: of its file; None where there is none.
+        stages_ms: ``decode`` and ``preprocess``.
+    """
+
+    pixels: Picture | DeviceFrame
+    name: str | None
+    stages_ms: dict[str, float]
+
+
+def take(
+    source: FrameSource, color: Color, spec: ImageSpec, check_frame: Callable[[DeviceFrame], None]
+) -> Taken:
+    """Read a picture and fit it, or take a frame as it lies on a device.
+
+    Args:
+        check_frame: raises for a frame that the backend cannot read.
+
+    Raises:
+        ImageError: it cannot be read; see `cnnrnn.runtime.image.read_image` and
+            `cnnrnn.runtime.frame.read_frame`.
+    """
+    clock = Clock()
+    with clock.stage("decode"):
+        frame = read_frame(source, color, spec)
+        picture = read_image(source, color) if frame is None else None  # type: ignore[arg-type]
+    if frame is not None:
+        check_frame(frame)
+        return Taken(frame, None, clock.stages_ms)
+    assert picture is not None
+    with clock.stage("preprocess"):
+        pixels = fit(picture, spec)
+    name = os.fspath(source) if isinstance(source, (str, os.PathLike)) else None
+    return Taken(pixels, name, clock.stages_ms)
