@@ -40,7 +40,12 @@ def config(shapes: Path, tmp_path: Path) -> TrainConfig:
             "name": "shapes",
             "output": str(tmp_path / "run"),
             "seed": 3,
-            "data": {"train": [str(shapes)], "validation": [str(shapes)], "max_length": 6},
+            "data": {
+                "train": [str(shapes)],
+                "validation": [str(shapes)],
+                "allow_leaks": True,
+                "max_length": 6,
+            },
             "image": {"height": 64, "width": 64},
             "model": {
                 "encoder": "shufflenet_v2_x0_5",
