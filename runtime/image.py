@@ -25,7 +25,7 @@ from cnnrnn.core.errors import ImageError, OptionsError
 from cnnrnn.core.extras import require_cv2
 from cnnrnn.core.manifest import ImageSpec
 from cnnrnn.runtime.dlpack import ON_CPU, DlpackArray, is_on
-from cnnrnn.runtime.image_header import read_header
+from cnnrnn.runtime.image_header import Header, read_header
 
 Picture = NDArray[np.uint8]
 ImageSource = str | os.PathLike[str] | bytes | bytearray | memoryview | NDArray[np.uint8] | DlpackArray
@@ -164,7 +164,24 @@ def _read_file(path: Path) -> bytes:
         raise ImageError(f"cannot read {str(path)!r}: {error}") from error
 
 
-def _decode(data: bytes, what: str) -> Picture:
+def check_encoded(source: str | os.PathLike[str] | bytes) -> None:
+    """Look at a file's header alone: that it is a picture, within the limits, and not cut short.
+
+    Damage between its start and its end is only found by decoding it.
+
+    Args:
+        source: a path, or an encoded file's bytes.
+
+    Raises:
+        ImageError: as `read_image` raises it.
+    """
+    if isinstance(source, bytes):
+        _header(source, f"the picture ({len(source)} bytes)")
+    else:
+        _header(_read_file(Path(source)), str(source))
+
+
+def _header(data: bytes, what: str) -> Header:
     if not data:
         raise ImageError(f"{what} is empty; get it again")
     header = read_header(data)
@@ -177,6 +194,11 @@ def _decode(data: bytes, what: str) -> Picture:
         raise ImageError(
             f"{what} is a truncated {header.format}: the file ends before the picture does; get it again"
         )
+    return header
+
+
+def _decode(data: bytes, what: str) -> Picture:
+    header = _header(data, what)
     cv2 = require_cv2()
     try:
         decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)

@@ -13,7 +13,7 @@ import cnnrnn
 from cnnrnn.core.errors import CnnrnnError
 from cnnrnn.core.extras import require
 from cnnrnn.core.storage import write_atomic
-from cnnrnn.data.readers import Sample, read_captions
+from cnnrnn.data.readers import PictureFile, Sample, read_captions
 from cnnrnn.evaluation.metrics import CaptionScores, score_captions
 
 
@@ -34,8 +34,8 @@ class Evaluation:
     beams: int
     scores: CaptionScores
     frequent: CaptionScores
-    captions: tuple[tuple[Path, str, tuple[str, ...]], ...]
-    failed: tuple[tuple[Path, str], ...]
+    captions: tuple[tuple[PictureFile, str, tuple[str, ...]], ...]
+    failed: tuple[tuple[PictureFile, str], ...]
 
     def to_dict(self) -> dict[str, Any]:
         """Names as the command line promises them: ``exact_match``, ``bleu_4``, ``cider``."""
@@ -89,7 +89,7 @@ def evaluate(
     require("pycocoevalcap", extra="eval")  # before any work, not after the last picture
     samples = [sample for source in sources for sample in read_captions(source, images)]
     texts: list[str] = []
-    failed: list[tuple[Path, str]] = []
+    failed: list[tuple[PictureFile, str]] = []
     with cnnrnn.load(bundle, precision=precision) as model:
         width = beams if beams is not None else model.manifest.search.beams
         for part in _parts(samples, batch):
