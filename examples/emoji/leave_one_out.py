@@ -113,7 +113,7 @@ def nearest(encoder: Encoder, image: ImageSpec, vendor: Path, known: list[Path])
     keys, queries = pooled(encoder, image, library), pooled(encoder, image, unknown)
     best = (queries @ keys.T).argmax(dim=1).tolist()
     texts = [library[number].captions[0] for number in best]
-    return vars(score_captions(texts, [sample.captions for sample in unknown]))
+    return score_captions(texts, [sample.captions for sample in unknown]).values
 
 
 @torch.no_grad()
