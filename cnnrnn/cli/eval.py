@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cnnrnn.cli import options
+from cnnrnn.cli.eval_page import write_eval_page
 from cnnrnn.cli.output import Progress, note_unusable, print_json, print_line, table
 from cnnrnn.core.errors import OptionsError
 from cnnrnn.core.storage import check_folder_of
@@ -55,6 +56,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--precision", help="one that the bundle has: fp32 (default), fp16, ...")
     parser.add_argument(
         "--captions", type=Path, metavar="FILE", help="write every caption beside its references (JSONL)"
+    )
+    parser.add_argument(
+        "--html",
+        type=Path,
+        metavar="FILE",
+        help="write a page of the best, the worst and some other pictures, with captions and attention",
     )
     _add_scoring(parser.add_argument_group("scoring"))
 
@@ -100,8 +107,9 @@ def run(arguments: argparse.Namespace) -> int:
     for folder in arguments.images:
         if not folder.is_dir():
             raise OptionsError(f"--images is {folder}, and there is no such folder; give the pictures' own")
-    if arguments.captions is not None:
-        check_folder_of(arguments.captions)
+    for file in (arguments.captions, arguments.html):
+        if file is not None:
+            check_folder_of(file)
     from cnnrnn.data.readers import Source
     from cnnrnn.evaluation import Bootstrap, ScoreOptions, evaluate
 
@@ -129,22 +137,30 @@ def run(arguments: argparse.Namespace) -> int:
     )
     if arguments.captions is not None:
         evaluation.write_captions(arguments.captions)
+    rows = _rows(evaluation)
+    if arguments.html is not None:
+        write_eval_page(arguments.html, evaluation, rows, arguments.bundle, arguments.precision)
     if arguments.json:
         print_json(evaluation.to_dict())
     else:
-        _print(evaluation)
+        _print(evaluation, rows)
     for path, reason in evaluation.failed:
         note_unusable(str(path), reason)
     return 1 if evaluation.failed else 0
 
 
-def _print(evaluation: Evaluation) -> None:
+def _rows(evaluation: Evaluation) -> list[tuple[str, str, str, str]]:
     scores, floor = evaluation.scores, evaluation.frequent.values
     rows = [("", evaluation.bundle, "95 % interval", "most frequent caption")]
     for name, value in scores.values.items():
         ends = scores.intervals.get(name)
         interval = "" if ends is None else f"{ends[0]:.4f} to {ends[1]:.4f}"
         rows.append((name, f"{value:.4f}", interval, f"{floor[name]:.4f}" if name in floor else ""))
+    return rows
+
+
+def _print(evaluation: Evaluation, rows: list[tuple[str, str, str, str]]) -> None:
+    scores = evaluation.scores
     for line in table(rows, right=frozenset({1, 2, 3})):
         print_line(line)
     print_line(f"{scores.pictures} pictures, beam {evaluation.beams}, tokenizer {scores.tokenizer}")

@@ -1,7 +1,7 @@
 """Judging a bundle's captions against what people wrote. Needs no torch."""
 
 from cnnrnn.evaluation.bootstrap import Bootstrap
-from cnnrnn.evaluation.evaluate import Evaluation, evaluate
+from cnnrnn.evaluation.evaluate import Evaluation, answers, evaluate
 from cnnrnn.evaluation.scores import METRICS, CaptionScores, ScoreOptions, score_captions
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "CaptionScores",
     "Evaluation",
     "ScoreOptions",
+    "answers",
     "evaluate",
     "score_captions",
 ]
