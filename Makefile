@@ -12,7 +12,7 @@ PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check
 INSTALL := $(PIP) install --quiet -c constraints.txt
 # By all processors, where pip takes one, and without what is never imported.
-COMPILE = $(PY) -m compileall -qq -j 0 -x '/(tests?|testing|transformers/models)/' $(VENV)/lib/python*/site-packages || true
+COMPILE = $(PY) -m compileall -qq -j 0 -x 'site-packages/(.*/tests?|transformers/models)/' $(VENV)/lib/python*/site-packages || true
 EXTRA = $$($(MAKE) --no-print-directory -s opencv-extra)
 
 # The tests that compile engines of every kind of captioner, or export all of these.

@@ -25,7 +25,7 @@ from cnnrnn.core.errors import ImageError, OptionsError
 from cnnrnn.core.extras import require_cv2
 from cnnrnn.core.manifest import ImageSpec
 from cnnrnn.runtime.dlpack import ON_HOST, DlpackArray, is_on
-from cnnrnn.runtime.image_header import read_header
+from cnnrnn.runtime.image_header import Header, read_header
 
 Picture = NDArray[np.uint8]
 ImageSource = str | os.PathLike[str] | bytes | bytearray | memoryview | NDArray[np.uint8] | DlpackArray
@@ -62,9 +62,19 @@ def read_image(source: ImageSource, color: Color = "bgr") -> Picture:
         return _decode(bytes(source), f"the picture ({len(source)} bytes)")
     if isinstance(source, (str, os.PathLike)):
         return _decode(_read_file(Path(source)), str(source))
-    raise ImageError(
-        f"a {type(source).__name__} cannot be read as a picture; give a path, encoded bytes or a uint8 array"
-    )
+    raise _unreadable(source)
+
+
+def _unreadable(source: object) -> ImageError:
+    kind = type(source).__name__
+    advice = "give a path, encoded bytes or a uint8 array"
+    if source is None:
+        advice = "OpenCV's imread gives None for a file that it cannot read; give the path itself"
+    elif isinstance(source, (list, tuple)):
+        advice = "several pictures are a list given to the model itself, or go through its `map`"
+    elif type(source).__module__.startswith("PIL."):
+        advice = "give numpy.asarray(image.convert('RGB')) with color='rgb', or the path of its file"
+    return ImageError(f"an object of type {kind} cannot be read as a picture; {advice}")
 
 
 def check_color(color: str) -> None:
@@ -144,13 +154,34 @@ def _read_file(path: Path) -> bytes:
                 f"{path} has {size} bytes; at most {MAX_FILE_BYTES} are read. Give a smaller picture"
             )
         return path.read_bytes()
+    except IsADirectoryError as error:
+        raise ImageError(
+            f"{path} is a folder; give its pictures as a list of paths (cnnrnn run takes folders)"
+        ) from error
     except OSError as error:
         raise ImageError(f"cannot read {path}: {error.strerror or error}") from error
     except ValueError as error:  # a NUL in the path
         raise ImageError(f"cannot read {str(path)!r}: {error}") from error
 
 
-def _decode(data: bytes, what: str) -> Picture:
+def check_encoded(source: str | os.PathLike[str] | bytes) -> None:
+    """Look at a file's header alone: that it is a picture, within the limits, and not cut short.
+
+    Damage between its start and its end is only found by decoding it.
+
+    Args:
+        source: a path, or an encoded file's bytes.
+
+    Raises:
+        ImageError: as `read_image` raises it.
+    """
+    if isinstance(source, bytes):
+        _header(source, f"the picture ({len(source)} bytes)")
+    else:
+        _header(_read_file(Path(source)), str(source))
+
+
+def _header(data: bytes, what: str) -> Header:
     if not data:
         raise ImageError(f"{what} is empty; get it again")
     header = read_header(data)
@@ -163,6 +194,11 @@ def _decode(data: bytes, what: str) -> Picture:
         raise ImageError(
             f"{what} is a truncated {header.format}: the file ends before the picture does; get it again"
         )
+    return header
+
+
+def _decode(data: bytes, what: str) -> Picture:
+    header = _header(data, what)
     cv2 = require_cv2()
     try:
         decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
@@ -180,12 +216,22 @@ def _decode(data: bytes, what: str) -> Picture:
 def _from_array(array: NDArray[Any], color: Color) -> Picture:
     if array.dtype != np.uint8:
         raise ImageError(
-            f"an array of {array.dtype} is not a picture; give uint8, values 0 to 255 "
-            "(floats in the unit interval: (x * 255).round().astype('uint8'))"
+            f"an array of {array.dtype} is not a picture; give uint8, values 0 to 255: {_to_uint8(array)}"
         )
     check_shape(array.shape, "an array")
     check_size(array.shape[0], array.shape[1], "the array")
     return _to_rgb(array, color)
+
+
+def _to_uint8(array: NDArray[Any]) -> str:
+    if array.dtype.kind == "f":
+        return (
+            "of the unit interval by NumPy (x * 255).round().astype('uint8'), by torch "
+            "(x * 255).round().byte()"
+        )
+    if array.dtype == np.uint16:
+        return "of all 16 bits (x >> 8).astype('uint8')"
+    return "as it is x.astype('uint8')"
 
 
 def _from_dlpack(source: DlpackArray) -> NDArray[Any]:
@@ -202,9 +248,11 @@ def check_shape(shape: tuple[int, ...], what: str) -> None:
         ImageError: it is not (H, W), (H, W, 1), (H, W, 3) or (H, W, 4).
     """
     if len(shape) not in (2, 3) or (len(shape) == 3 and shape[2] not in (1, 3, 4)):
+        first = len(shape) == 3 and shape[0] in (1, 3, 4)
+        advice = "with the channels last: x.transpose(1, 2, 0), of torch's x.permute(1, 2, 0)"
         raise ImageError(
-            f"{what} of shape {shape} is not a picture; give (H, W), (H, W, 1), (H, W, 3) or "
-            "(H, W, 4), and several pictures as a list"
+            f"{what} of shape {shape} is not a picture; give (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), "
+            + (advice if first else "and several pictures as a list")
         )
 
 

@@ -59,7 +59,7 @@ def load(
     backend: str = ORT_CPU,
     precision: str | None = None,
     threads: int | None = None,
-    device: int | DeviceOptions = 0,
+    device: int | DeviceOptions | None = None,
 ) -> Model:
     """Load a bundle for use.
 
@@ -70,7 +70,7 @@ def load(
         precision: one that the bundle carries; by default ``"fp32"`` on a CPU and ``"fp16"`` on a GPU where
             it does, else its first.
         threads: of a CPU backend; by default one per physical core.
-        device: of a GPU backend: the number of the GPU, or more about how it is used.
+        device: of a GPU backend: the number of the GPU, 0 by default, or more about how it is used.
 
     Raises:
         UnknownBundleError: no such folder or name.
@@ -86,11 +86,16 @@ def load(
     graphs = Graphs.of(opened, precision_for(opened.manifest, backend, precision))
     runner: Backend | Searches
     if backend == ORT_CPU:
+        if device is not None:
+            raise OptionsError(
+                f"device={device!r} is for a GPU, and the backend {ORT_CPU} has none; give "
+                f"backend={' or '.join(map(repr, DEVICE_BACKENDS))}, or leave it out"
+            )
         runner = OrtCpuBackend(graphs, threads)
     else:
         if threads is not None:
             raise OptionsError(f"threads={threads} is for the backend {ORT_CPU}; {backend} has none")
-        runner = open_backend(backend, graphs, device)
+        runner = open_backend(backend, graphs, 0 if device is None else device)
     _log.info("loaded %s: %s %s", opened.folder, backend, graphs.precision)
     return Model(runner, opened.manifest, opened.tokenizer())
 
@@ -240,7 +245,7 @@ class Model:
             try:
                 picture = take(source, ready.color, self.manifest.image, ready.check_frame)
             except ImageError as error:
-                return index, ImageError(f"picture {index}: {error}")
+                return index, ImageError(f"picture {index + 1}: {error}")
             stages = Clock(before_ms=clock.total_ms)
             return index, ([(index, picture)], self._search(ready, [picture], ready.search, stages), stages)
 
@@ -251,7 +256,7 @@ class Model:
             else:
                 ((_, picture),), searching, stages = search
                 history = searching.history()
-                found = self._answers.of(ready.backend, picture, history, 0, stages, f"picture {index}")
+                found = self._answers.of(ready.backend, picture, history, 0, stages, f"picture {index + 1}")
             if errors == "raise" and not isinstance(found, Result):
                 raise found
             return found
@@ -355,14 +360,14 @@ class Model:
                 pictures.append((index, take(source, ready.color, self.manifest.image, ready.check_frame)))
             except ImageError as error:
                 if len(sources) > 1:
-                    error = ImageError(f"picture {index} of {len(sources)}: {error}")
+                    error = ImageError(f"picture {index + 1} of {len(sources)}: {error}")
                 if raises:
                     raise error from None
                 answers[index] = error
         for part, search, stages in self._begun(ready, pictures, clock):
             history = search.history()
             for row, (index, picture) in enumerate(part):
-                what = f"picture {index} of {len(sources)}" if len(sources) > 1 else "the picture"
+                what = f"picture {index + 1} of {len(sources)}" if len(sources) > 1 else "the picture"
                 answers[index] = self._answers.of(ready.backend, picture, history, row, stages, what)
             for index, _ in part:
                 answer = answers[index]

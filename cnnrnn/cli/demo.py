@@ -7,7 +7,9 @@ with their scores, and where the decoder looked at each word.
 from __future__ import annotations
 
 import argparse
+import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +24,7 @@ from cnnrnn.core.storage import check_folder_of
 if TYPE_CHECKING:
     from cnnrnn.cli.page import Answered
     from cnnrnn.runtime.model import Model
+    from cnnrnn.runtime.result import Result
 
 STAGES = ("decode", "preprocess", "encoder", "step", "select", "backtrace", "total")
 
@@ -65,7 +68,12 @@ def run(arguments: argparse.Namespace) -> int:
         chosen = options.search_options(arguments, model)
         results = [(path, model(path, errors="return", **chosen.keywords)) for path in pictures]
         broken = [(path, result) for path, result in results if isinstance(result, CnnrnnError)]
-        answered = [Answered(path, result) for path, result in results if not isinstance(result, CnnrnnError)]
+        names = _names(folder)
+        answered = [
+            Answered(path, result, facts=_called(result, names.get(path.name, ())))
+            for path, result in results
+            if not isinstance(result, CnnrnnError)
+        ]
         for path, error in broken:
             note_unusable(str(path), error)
         if not answered:
@@ -78,12 +86,12 @@ def run(arguments: argparse.Namespace) -> int:
             line = {**item.result.to_dict(), "image": str(item.path), "reason": chosen.reason(item.result)}
             print_json(line)
     else:
-        _print(answered)
+        _print(answered, names)
     note(f"wrote {arguments.output}: open it in a browser to see where the decoder looked")
     return 1 if broken else 0
 
 
-def _print(answered: list[Answered]) -> None:
+def _print(answered: list[Answered], names: Mapping[str, tuple[str, ...]]) -> None:
     rows: list[tuple[str, ...]] = [("picture", "text", "score", *STAGES)]
     for item in answered:
         timings = item.result.timings_ms
@@ -98,6 +106,30 @@ def _print(answered: list[Answered]) -> None:
     for line in table(rows, right=frozenset(range(2, len(rows[0])))):
         print_line(line)
     print_line("(times in milliseconds)")
+    named = [item for item in answered if item.path.name in names]
+    wrong = [item for item in named if item.facts]
+    if named:
+        print_line(f"{len(named) - len(wrong)} of {len(named)} are what the pictures are called")
+    for item in wrong:
+        print_line(f"  {item.path.name} is called: {', '.join(names[item.path.name])}")
+
+
+def _called(result: Result, names: tuple[str, ...]) -> tuple[str, ...]:
+    """What to say beside an answer that is none of the picture's names."""
+    return (f"called {', '.join(names)}",) if names and result.text not in names else ()
+
+
+def _names(folder: Path) -> dict[str, tuple[str, ...]]:
+    """What the folder's ``captions.json`` calls its pictures, where there is one that can be read."""
+    try:
+        listed = json.loads((folder / "captions.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    if not isinstance(listed, dict):
+        return {}
+    return {
+        name: tuple(map(str, names if isinstance(names, list) else [names])) for name, names in listed.items()
+    }
 
 
 def _about(model: Model, answered: list[Answered]) -> dict[str, str]:

@@ -114,7 +114,9 @@ def examine(environment: Mapping[str, str]) -> list[Finding]:
             "PyCUDA", "pycuda", "pip install 'cnnrnn[pycuda]'", has_gpu, "the same, instead of cuda.core"
         ),
         _package("PyTorch", "torch", "pip install 'cnnrnn[train]'", "training and export"),
-        _package("ONNX", "onnx", "pip install 'cnnrnn[export]'", "export"),
+        _package("ONNX", "onnx", "pip install onnx", "search options beyond lengths and beams; export"),
+        _package("ONNX Script", "onnxscript", "pip install 'cnnrnn[export]'", "export"),
+        _package("pycocoevalcap", "pycocoevalcap", "pip install 'cnnrnn[eval]'", "evaluation"),
     ]
 
 
@@ -187,9 +189,7 @@ def tensorrt_rtx(has_gpu: bool, on_jetson: bool) -> Finding:
     finding = _library(TENSORRT_RTX, purpose, on_jetson)
     if has_gpu:
         return finding
-    if finding.ok:
-        return dataclasses.replace(finding, ok=False, found=finding.found + NO_GPU_TO_RUN)
-    return _of_no_use(finding) if finding.found == NOT_INSTALLED else finding
+    return dataclasses.replace(finding, found=finding.found + NO_GPU_TO_RUN) if finding.ok else finding
 
 
 def _library(name: LibraryName, purpose: str, on_jetson: bool) -> Finding:

@@ -69,10 +69,8 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--threads", type=integer, help="of ort-cpu (default: the physical cores)", metavar="N"
     )
-    group.add_argument("--device", type=integer, default=0, help="the GPU's number (default: 0)", metavar="N")
-    group.add_argument(
-        "--loop", default="auto", help="how a GPU takes the steps: while, replay, launch (default: the best)"
-    )
+    group.add_argument("--device", type=integer, help="the GPU's number (default: 0)", metavar="N")
+    group.add_argument("--loop", help="how a GPU takes the steps: while, replay, launch (default: the best)")
 
 
 def load_model(arguments: argparse.Namespace) -> Model:
@@ -83,15 +81,22 @@ def load_model(arguments: argparse.Namespace) -> Model:
         CnnrnnError: the bundle or the engine cannot be used.
     """
     from cnnrnn.runtime.device.options import DeviceOptions
-    from cnnrnn.runtime.model import load
+    from cnnrnn.runtime.model import BACKENDS, load
 
+    flags = {"--device": arguments.device, "--loop": arguments.loop}
+    given = [f"{flag} {value}" for flag, value in flags.items() if value is not None]
+    if arguments.backend == BACKENDS[0] and given:
+        raise OptionsError(
+            f"{' and '.join(given)}: the backend {BACKENDS[0]} uses no GPU; give --backend "
+            f"{', '.join(BACKENDS[1:])}, or leave it out"
+        )
     try:
         return load(
             arguments.bundle,
             backend=arguments.backend,
             precision=arguments.precision,
             threads=arguments.threads,
-            device=DeviceOptions(ordinal=arguments.device, loop=arguments.loop),
+            device=DeviceOptions(arguments.device or 0, loop=arguments.loop or "auto") if given else None,
         )
     except OptionsError as error:
         flag = re.sub(r"^(backend|precision|threads|device|loop)='?(.*?)'?(?=[ ;])", r"--\1 \2", str(error))

@@ -209,6 +209,12 @@ def _find(path_or_name: str | Path) -> Path:
     shipped = ", ".join(shipped_bundles()) or "none"
     if folder.is_dir():
         raise BundleError(f"{folder} holds no {MANIFEST}, so it is not a bundle; shipped by name: {shipped}")
+    if folder.is_file():
+        checkpoint = "; a checkpoint becomes one by: cnnrnn export CHECKPOINT BUNDLE"
+        raise UnknownBundleError(
+            f"{name!r} is a file, and a bundle is a folder{checkpoint if folder.suffix == '.pt' else ''}; "
+            f"shipped by name: {shipped}"
+        )
     raise UnknownBundleError(
         f"no bundle {name!r}: there is no such folder, and shipped by name are: {shipped}"
     )

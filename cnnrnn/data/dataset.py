@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -17,8 +16,9 @@ from cnnrnn.core.extras import require_cv2
 from cnnrnn.core.manifest import ImageSpec
 from cnnrnn.core.tokenizer import Tokenizer
 from cnnrnn.data.augment import AugmentConfig, augmentation
-from cnnrnn.data.readers import Sample
-from cnnrnn.runtime.image import fit, read_image
+from cnnrnn.data.pictures import read_picture
+from cnnrnn.data.readers import PictureFile, Sample
+from cnnrnn.runtime.image import fit
 
 IGNORED = -100
 
@@ -53,6 +53,10 @@ class CaptionDataset(Dataset[tuple[Tensor, list[int]]]):
         augment: what changes from epoch to epoch, or None for pictures exactly as the runtime sees them.
         seed: what the random changes are drawn from, with the epoch and the example.
         cache: keep fitted pictures in memory (4 bytes a pixel).
+
+    Attributes:
+        cut: how many captions are longer than ``max_length``.
+        unspoken: captions without a token, such as ``"!!!"`` where punctuation is dropped; they are left out.
     """
 
     def __init__(
@@ -69,8 +73,20 @@ class CaptionDataset(Dataset[tuple[Tensor, list[int]]]):
         self.samples = samples
         self.image = image
         self.seed = seed
-        self._pairs = [(number, text) for number, sample in enumerate(samples) for text in sample.captions]
-        self._tokens = [[*tokenizer.encode(text)[: max_length - 1], tokenizer.end] for _, text in self._pairs]
+        self.cut = 0
+        self.unspoken: list[str] = []
+        self._pairs: list[int] = []
+        self._tokens: list[list[int]] = []
+        for number, text in (
+            (number, text) for number, sample in enumerate(samples) for text in sample.captions
+        ):
+            tokens = tokenizer.encode(text)
+            if not tokens:
+                self.unspoken.append(text)
+                continue
+            self.cut += len(tokens) >= max_length
+            self._pairs.append(number)
+            self._tokens.append([*tokens[: max_length - 1], tokenizer.end])
         self._augment = augmentation(augment) if augment else None
         self._cache: dict[int, Tensor] | None = {} if cache else None
 
@@ -78,8 +94,7 @@ class CaptionDataset(Dataset[tuple[Tensor, list[int]]]):
         return len(self._pairs)
 
     def __getitem__(self, draw: Draw) -> tuple[Tensor, list[int]]:
-        number, _ = self._pairs[draw.example]
-        pixels = self.pixels(number)
+        pixels = self.pixels(self._pairs[draw.example])
         if self._augment is not None:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(mix_seed(self.seed, draw.epoch, draw.example))
@@ -90,23 +105,27 @@ class CaptionDataset(Dataset[tuple[Tensor, list[int]]]):
         """The fitted picture of a sample, (3, H, W) uint8; premultiplied RGBA where it is to be augmented."""
         if self._cache is not None and number in self._cache:
             return self._cache[number]
-        path = self.samples[number].image
-        array = read_premultiplied(path, self.image) if self._augment else fit(read_image(path), self.image)
+        picture = self.samples[number].image
+        array = (
+            read_premultiplied(picture, self.image)
+            if self._augment
+            else fit(read_picture(picture), self.image)
+        )
         pixels = torch.from_numpy(np.ascontiguousarray(array.transpose(2, 0, 1)))
         if self._cache is not None:
             self._cache[number] = pixels
         return pixels
 
 
-def read_premultiplied(path: Path, image: ImageSpec) -> NDArray[np.uint8]:
+def read_premultiplied(picture: PictureFile, image: ImageSpec) -> NDArray[np.uint8]:
     """A picture fitted to (H, W, 4) uint8 RGBA, colours multiplied by alpha; borders are transparent.
 
     Raises:
         ImageError: the file is not a picture or outside the runtime's limits.
     """
     cv2 = require_cv2()
-    opaque = read_image(path)
-    raw = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    opaque = read_picture(picture)
+    raw = cv2.imdecode(np.frombuffer(picture.read_bytes(), np.uint8), cv2.IMREAD_UNCHANGED)
     clear = replace(image, fill=(0, 0, 0))
     if raw is None or raw.ndim != 3 or raw.shape[2] != 4 or raw.dtype != np.uint8:
         alpha = np.full_like(opaque, 255)

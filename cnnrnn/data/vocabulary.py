@@ -10,6 +10,8 @@ from cnnrnn.core.errors import ConfigError, DataError
 from cnnrnn.core.extras import require
 from cnnrnn.core.tokenizer import END, PAD, START, UNKNOWN, Tokenizer
 
+# All but letters, marks, digits, apostrophes, pictures such as emoji with their skin tones, and the joiners.
+_PUNCTUATION = r"[^\p{L}\p{M}\p{N}\p{So}\x{1F3FB}-\x{1F3FF}\x{200C}\x{200D}'’\s]+"
 SPECIAL_TOKENS = [PAD, START, END, UNKNOWN]
 
 
@@ -18,10 +20,12 @@ class VocabularyConfig:
     """How captions become tokens.
 
     Attributes:
-        kind: ``"word"``, or ``"bpe"`` over bytes, which has no unknown word.
+        kind: ``"word"``, or ``"bpe"`` over bytes, which has no unknown word and needs no white space between
+            words, so it is the one for Chinese, Japanese and Thai.
         lowercase: whether captions are lower-cased.
         punctuation: ``"keep"`` splits words at white space alone, so that text comes back as it was;
-            ``"drop"`` removes punctuation, as captioners on COCO do (Karpathy & Fei-Fei 2015).
+            ``"drop"`` removes punctuation, as captioners on COCO do (Karpathy & Fei-Fei 2015), and keeps
+            letters of every script, emoji, and the joiners that Persian, Hindi and emoji spell with.
         min_count: words seen less often become ``<unk>``; for ``"bpe"`` the least count of a merge.
         size: the largest vocabulary, special tokens included.
     """
@@ -89,7 +93,7 @@ def _normalizer(library: Any, config: VocabularyConfig) -> Any:
     if config.lowercase:
         steps.append(library.normalizers.Lowercase())
     if config.punctuation == "drop":
-        steps.append(library.normalizers.Replace(library.Regex(r"[^\p{L}\p{M}\p{N}'’\s]+"), " "))
+        steps.append(library.normalizers.Replace(library.Regex(_PUNCTUATION), " "))
     steps.append(library.normalizers.Replace(library.Regex(r"\s+"), " "))
     steps.append(library.normalizers.Strip())
     return library.normalizers.Sequence(steps)

@@ -5,16 +5,21 @@ from __future__ import annotations
 import collections
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cnnrnn
-from cnnrnn.core.errors import CnnrnnError
-from cnnrnn.core.extras import require
+from cnnrnn.core.errors import CnnrnnError, ImageError
 from cnnrnn.core.storage import write_atomic
-from cnnrnn.data.readers import Sample, read_captions
-from cnnrnn.evaluation.metrics import CaptionScores, score_captions
+from cnnrnn.data.pictures import usable_samples
+from cnnrnn.data.readers import PictureFile, Sample, Source, read_source
+from cnnrnn.evaluation.bootstrap import Bootstrap
+from cnnrnn.evaluation.scores import CaptionScores, ScoreOptions, check_scoring, score_captions
+
+if TYPE_CHECKING:
+    from cnnrnn.runtime.model import Model
+    from cnnrnn.runtime.result import Result
 
 
 @dataclass(frozen=True)
@@ -27,6 +32,8 @@ class Evaluation:
         scores: of the bundle's captions.
         frequent: the floor: the most frequent caption of the data set, said of every picture.
         captions: (picture, caption, references) of each picture, in the data set's order.
+        skipped: pictures of the sources that were left out, since they are missing or have no caption.
+        scoring: how the captions were scored.
         failed: (picture, reason) of those that could not be read; they count as an empty caption.
     """
 
@@ -34,16 +41,20 @@ class Evaluation:
     beams: int
     scores: CaptionScores
     frequent: CaptionScores
-    captions: tuple[tuple[Path, str, tuple[str, ...]], ...]
-    failed: tuple[tuple[Path, str], ...]
+    captions: tuple[tuple[PictureFile, str, tuple[str, ...]], ...]
+    failed: tuple[tuple[PictureFile, str], ...]
+    skipped: int = 0
+    scoring: ScoreOptions = field(default_factory=ScoreOptions)
 
     def to_dict(self) -> dict[str, Any]:
         """Names as the command line promises them: ``exact_match``, ``bleu_4``, ``cider``."""
         return {
             "bundle": self.bundle,
             "beams": self.beams,
-            **vars(self.scores),
-            "floor_most_frequent": vars(self.frequent),
+            **self.scores.to_dict(),
+            "bootstrap": vars(self.scoring.bootstrap),
+            "floor_most_frequent": {"pictures": self.frequent.pictures, **self.frequent.values},
+            "skipped": self.skipped,
             "failed": [{"image": str(path), "error": reason} for path, reason in self.failed],
         }
 
@@ -62,23 +73,27 @@ class Evaluation:
 
 def evaluate(
     bundle: str | Path,
-    sources: Sequence[str | Path],
+    sources: Sequence[str | Path | Source],
     *,
     images: Sequence[str | Path] = (),
     beams: int | None = None,
     batch: int = 16,
     precision: str | None = None,
+    skip_share: float = 0.0,
+    scoring: ScoreOptions | None = None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Evaluation:
     """Captions every picture of the sources and scores the best hypothesis.
 
     Args:
         bundle: a folder or a shipped bundle's name.
-        sources: caption files or folders, as :func:`cnnrnn.data.readers.read_captions` takes them.
-        images: folders to look for the pictures of a CSV or of COCO's JSON in; the file's own by default.
+        sources: as :func:`cnnrnn.data.readers.read_source` takes them.
+        images: folders to look for pictures in that a source does not hold; the file's own by default.
         beams: beam width; the bundle's own by default.
         batch: pictures decoded at once.
         precision: the bundle's precision to run; its first by default.
+        skip_share: the largest share of a source's pictures that may be missing or have no caption.
+        scoring: how captions are scored; the defaults leave out METEOR and SPICE.
         on_progress: called with pictures done and all, after each batch.
 
     Raises:
@@ -86,32 +101,59 @@ def evaluate(
         BundleError, OptionsError: as :func:`cnnrnn.load` and the model raise them.
         MissingDependencyError: the extra ``eval`` is not installed.
     """
-    require("pycocoevalcap", extra="eval")  # before any work, not after the last picture
-    samples = [sample for source in sources for sample in read_captions(source, images)]
-    texts: list[str] = []
-    failed: list[tuple[Path, str]] = []
+    scoring = scoring or ScoreOptions()
+    check_scoring(scoring)  # before any work, not after the last picture
+    readings = [read_source(source, images) for source in sources]
+    samples = usable_samples(readings, skip_share)
+    hypotheses: list[tuple[str, ...]] = []
+    failed: list[tuple[PictureFile, str]] = []
     with cnnrnn.load(bundle, precision=precision) as model:
         width = beams if beams is not None else model.manifest.search.beams
         for part in _parts(samples, batch):
-            results = model([sample.image for sample in part], beams=width, errors="return")
-            for sample, result in zip(part, results, strict=True):
+            for sample, result in zip(part, answers(model, part, width), strict=True):
                 if isinstance(result, CnnrnnError):
                     failed.append((sample.image, str(result)))
-                texts.append("" if isinstance(result, CnnrnnError) else result.text)
-            on_progress(len(texts), len(samples))
+                    hypotheses.append(("",))
+                else:
+                    hypotheses.append(tuple(hypothesis.text for hypothesis in result.hypotheses))
+            on_progress(len(hypotheses), len(samples))
         name = model.manifest.name
     references = [sample.captions for sample in samples]
+    texts = [several[0] for several in hypotheses]
     frequent = collections.Counter(text for captions in references for text in captions).most_common(1)[0][0]
     return Evaluation(
         bundle=name,
         beams=width,
-        scores=score_captions(texts, references),
-        frequent=score_captions([frequent] * len(samples), references),
+        scores=score_captions(texts, references, hypotheses=hypotheses, options=scoring),
+        frequent=score_captions([frequent] * len(samples), references, options=_floor(scoring)),
         captions=tuple(
             (sample.image, text, sample.captions) for sample, text in zip(samples, texts, strict=True)
         ),
         failed=tuple(failed),
+        skipped=sum(reading.skipped for reading in readings),
+        scoring=scoring,
     )
+
+
+def answers(model: Model, samples: Sequence[Sample], beams: int) -> list[Result | CnnrnnError]:
+    """The model's answer, or the error, for each sample's picture, in one batch.
+
+    Pictures that are no files of their own are read here, and are in memory while the batch is.
+    """
+    sources: list[Path | bytes] = []
+    broken: dict[int, CnnrnnError] = {}
+    for number, sample in enumerate(samples):
+        try:
+            sources.append(sample.image if isinstance(sample.image, Path) else sample.image.read_bytes())
+        except ImageError as error:
+            broken[number] = error
+    given = iter(model(sources, beams=beams, errors="return") if sources else ())
+    return [broken[number] if number in broken else next(given) for number in range(len(samples))]
+
+
+def _floor(scoring: ScoreOptions) -> ScoreOptions:
+    """The floor needs no intervals, and is not worth half a minute."""
+    return replace(scoring, java=False, bootstrap=Bootstrap(resamples=0))
 
 
 def _parts(samples: Sequence[Sample], size: int) -> Iterator[Sequence[Sample]]:

@@ -120,11 +120,18 @@ def load_model(path: str | Path) -> LoadedModel:
     )
 
 
+def _last_part(source: str | dict[str, Any]) -> str | dict[str, Any]:
+    if isinstance(source, str):
+        return Path(source).name
+    images = [Path(folder).name for folder in source["images"]]
+    return {**source, "path": Path(source["path"]).name, "images": images}
+
+
 def _provenance(content: dict[str, Any]) -> dict[str, Any]:
     """The configuration and progress, with the last part alone of every path: a bundle travels."""
     config = {key: value for key, value in content["config"].items() if key != "output"}
     config["data"] = {
-        key: [Path(path).name for path in value] if isinstance(value, list) else value
+        key: [_last_part(entry) for entry in value] if isinstance(value, list) else value
         for key, value in config["data"].items()
     }
     if isinstance(pretrained := config["model"]["pretrained"], str):

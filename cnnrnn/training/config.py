@@ -7,11 +7,13 @@ import sys
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 from cnnrnn.core.errors import ConfigError
 from cnnrnn.core.manifest import ImageSpec, SearchDefaults
 from cnnrnn.data.augment import AugmentConfig
+from cnnrnn.data.pictures import PictureCheck
+from cnnrnn.data.readers import Source
 from cnnrnn.data.vocabulary import VocabularyConfig
 from cnnrnn.models.config import ModelConfig
 
@@ -20,6 +22,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+SOURCES = ("train", "validation", "test")
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
@@ -31,29 +34,54 @@ class DataConfig:
     """Where the pictures are.
 
     Attributes:
-        train: caption files or folders, relative to the configuration's own folder.
+        train: sources: paths relative to the configuration's own folder, or tables that become a
+            :class:`cnnrnn.data.readers.Source`.
         validation: likewise; empty splits ``validation_share`` off the training pictures, by picture.
+        test: likewise; never trained or validated on, and read to be sure of it.
         images: folders to look for the pictures of a CSV or of COCO's JSON in; empty for the file's own
             folder. A source that is a folder holds its pictures itself.
         validation_share: share of the training pictures held out when ``validation`` is empty.
         max_length: longest caption in tokens, the end token included.
         workers: processes that read and augment; 0 does it in the training process.
         cache: keep the fitted pictures in memory.
+        skip_share: the largest share of a source's pictures that may be missing, broken or without a caption,
+            and is then left out; above it training does not begin.
+        check_pictures: how pictures are looked at before training: ``"header"``, ``"decode"`` or ``"off"``.
+        allow_leaks: whether a picture of ``train`` may be in ``validation`` or ``test`` too.
     """
 
-    train: tuple[str, ...] = ()
-    validation: tuple[str, ...] = ()
+    train: tuple[str | Source, ...] = ()
+    validation: tuple[str | Source, ...] = ()
+    test: tuple[str | Source, ...] = ()
     images: tuple[str, ...] = ()
     validation_share: float = 0.0
     max_length: int = 20
     workers: int = 0
     cache: bool = False
+    skip_share: float = 0.0
+    check_pictures: PictureCheck = "header"
+    allow_leaks: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("train", "validation", "images"):
+        for name in (*SOURCES, "images"):
             value = getattr(self, name)
-            if not isinstance(value, tuple) or not all(isinstance(entry, str) for entry in value):
+            if not isinstance(value, tuple) or (
+                name == "images" and not all(isinstance(entry, str) for entry in value)
+            ):
                 raise ConfigError(f'data {name} = {value!r} must be a list of paths, such as ["pictures"]')
+        for name in SOURCES:
+            sources = tuple(
+                entry if isinstance(entry, str) else Source.of(entry) for entry in getattr(self, name)
+            )
+            object.__setattr__(self, name, sources)
+        if not 0 <= self.skip_share < 1:
+            raise ConfigError(f"data skip_share = {self.skip_share!r} must be in [0, 1)")
+        if self.check_pictures not in (allowed := get_args(PictureCheck)):
+            raise ConfigError(
+                f"data check_pictures = {self.check_pictures!r} must be one of {', '.join(allowed)}"
+            )
+        if not isinstance(self.max_length, int) or self.max_length < 2:
+            raise ConfigError(f"data max_length = {self.max_length!r} must be 2 or more: a word and the end")
 
 
 @dataclass(frozen=True)
@@ -185,8 +213,12 @@ class TrainConfig:
     def relative_to(self, folder: Path) -> TrainConfig:
         """The same configuration with its relative paths joined to a folder."""
         values = self.to_dict()
-        for key in ("train", "validation", "images"):
-            values["data"][key] = [str(folder / entry) for entry in values["data"][key]]
+        for key in SOURCES:
+            values["data"][key] = [
+                entry.relative_to(folder) if isinstance(entry, Source) else str(folder / entry)
+                for entry in getattr(self.data, key)
+            ]
+        values["data"]["images"] = [str(folder / entry) for entry in self.data.images]
         values["output"] = str(folder / self.output)
         if isinstance(self.model.pretrained, str):
             values["model"]["pretrained"] = str(folder / self.model.pretrained)

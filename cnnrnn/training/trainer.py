@@ -15,19 +15,20 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import DataLoader
 
-from cnnrnn.core.errors import CheckpointError, ConfigError, TrainingError
+from cnnrnn.core.errors import CheckpointError, ConfigError, DataError, TrainingError
 from cnnrnn.core.extras import require
 from cnnrnn.core.manifest import ImageSpec
 from cnnrnn.core.storage import write_atomic
 from cnnrnn.core.tokenizer import Tokenizer
 from cnnrnn.data.dataset import IGNORED, Batch, CaptionDataset, Collate, EpochSampler
-from cnnrnn.data.readers import Sample, read_captions
+from cnnrnn.data.readers import Sample
 from cnnrnn.data.vocabulary import build_tokenizer
 from cnnrnn.models.captioner import Captioner
 from cnnrnn.training.checkpoint import read_checkpoint, save_checkpoint
 from cnnrnn.training.config import OptimConfig, TrainConfig
 from cnnrnn.training.curve import draw_curve
 from cnnrnn.training.greedy import greedy_captions
+from cnnrnn.training.samples import read_samples
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +72,8 @@ def train(config: TrainConfig, *, resume: bool = False, progress_bar: bool = Fal
 
     Raises:
         ConfigError: the configuration contradicts itself, or ``last.pt`` was made by another.
-        DataError: a caption file or picture is missing.
+        DataError: a caption file is missing or malformed, too many pictures cannot be used, or some are both
+            trained and validated on.
         CheckpointError: ``last.pt`` cannot be read.
         TrainingError: the loss is no longer a number; the last good checkpoint stays.
         StorageError: a checkpoint cannot be written; the old one is whole.
@@ -93,7 +95,7 @@ class Trainer:
         if config.training.mixed_precision == "fp16" and self.device.type != "cuda":
             raise ConfigError("training mixed_precision = 'fp16' needs CUDA; set it to 'bf16' or 'off'")
 
-        samples, held_out = _samples(config)
+        samples, held_out = read_samples(config)
         saved = self._saved() if resume else None
         if saved is None:
             texts = (text for sample in samples for text in sample.captions)
@@ -132,7 +134,7 @@ class Trainer:
 
     def _dataset(self, samples: list[Sample], *, augment: bool) -> CaptionDataset:
         config = self.config
-        return CaptionDataset(
+        dataset = CaptionDataset(
             samples,
             self.tokenizer,
             config.image,
@@ -141,6 +143,18 @@ class Trainer:
             seed=config.seed,
             cache=config.data.cache,
         )
+        if not len(dataset):
+            raise DataError("no caption of the pictures has a token of the vocabulary; see [vocabulary]")
+        self._tell(dataset)
+        return dataset
+
+    def _tell(self, dataset: CaptionDataset) -> None:
+        if dataset.cut:
+            length = self.config.data.max_length
+            log.info("%d of %d captions are cut at max_length = %d", dataset.cut, len(dataset), length)
+        if dataset.unspoken:
+            listed = ", ".join(map(repr, dataset.unspoken[:5]))
+            log.warning("%d captions are left out, they have no word: %s", len(dataset.unspoken), listed)
 
     @property
     def finished(self) -> bool:
@@ -343,21 +357,6 @@ def _configured(saved: dict[str, Any]) -> dict[str, Any] | None:
         return TrainConfig.from_dict(saved["config"]).to_dict()
     except ConfigError:
         return None
-
-
-def _samples(config: TrainConfig) -> tuple[list[Sample], list[Sample]]:
-    data = config.data
-    samples, held_out = (
-        [sample for source in sources for sample in read_captions(source, data.images)]
-        for sources in (data.train, data.validation)
-    )
-    if data.validation:
-        return samples, held_out
-    count = round(len(samples) * data.validation_share)
-    if not count:
-        return samples, []
-    order = torch.randperm(len(samples), generator=torch.Generator().manual_seed(config.seed)).tolist()
-    return [samples[i] for i in sorted(order[count:])], [samples[i] for i in sorted(order[:count])]
 
 
 def _optimizer(model: Captioner, options: OptimConfig) -> torch.optim.AdamW:

@@ -20,12 +20,13 @@ import torch
 from torch import Tensor
 
 from cnnrnn.core.manifest import ImageSpec
+from cnnrnn.data.pictures import read_picture
 from cnnrnn.data.readers import Sample, read_captions
 from cnnrnn.evaluation import evaluate, score_captions
 from cnnrnn.export import export_checkpoint
 from cnnrnn.models.config import ModelConfig
 from cnnrnn.models.encoders import Encoder, build_encoder
-from cnnrnn.runtime.image import fit, read_image
+from cnnrnn.runtime.image import fit
 from cnnrnn.training import TrainConfig, load_model, train
 from cnnrnn.training.trainer import Normalise
 
@@ -113,7 +114,7 @@ def nearest(encoder: Encoder, image: ImageSpec, vendor: Path, known: list[Path])
     keys, queries = pooled(encoder, image, library), pooled(encoder, image, unknown)
     best = (queries @ keys.T).argmax(dim=1).tolist()
     texts = [library[number].captions[0] for number in best]
-    return vars(score_captions(texts, [sample.captions for sample in unknown]))
+    return score_captions(texts, [sample.captions for sample in unknown]).values
 
 
 @torch.no_grad()
@@ -123,7 +124,7 @@ def pooled(encoder: Encoder, image: ImageSpec, samples: list[Sample]) -> Tensor:
     normalise = Normalise(image, torch.device("cpu"))
     rows = []
     for start in range(0, len(samples), 64):
-        pictures = [fit(read_image(sample.image), image) for sample in samples[start : start + 64]]
+        pictures = [fit(read_picture(sample.image), image) for sample in samples[start : start + 64]]
         batch = torch.stack([torch.from_numpy(picture).permute(2, 0, 1) for picture in pictures])
         rows.append(encoder(normalise(batch)).mean(dim=1))
     return torch.nn.functional.normalize(torch.cat(rows), dim=1)

@@ -8,10 +8,12 @@ with open_device() as device, device.current(), device.stream() as stream:
 
 from __future__ import annotations
 
+import ctypes
 from contextlib import suppress
 from importlib.util import find_spec
 
 from cnnrnn.core.errors import MissingDependencyError, OptionsError
+from cnnrnn.runtime.device.base import checked_ordinal, no_device
 from cnnrnn.runtime.device.counters import Counters
 from cnnrnn.runtime.device.protocol import (
     Argument,
@@ -28,6 +30,7 @@ from cnnrnn.runtime.device.protocol import (
     Queue,
     Stream,
 )
+from cnnrnn.runtime.engine.device import LIBRARY
 
 __all__ = [
     "Argument",
@@ -69,6 +72,7 @@ def open_device(ordinal: int = 0, provider: str = "auto") -> Device:
         MissingDependencyError: the provider, or either of them, is not installed.
     """
     check_provider(provider)
+    _check_driver(ordinal)
     if provider == "pycuda" or (provider == "auto" and _installed() == "pycuda"):
         from cnnrnn.runtime.device.pycuda import PycudaDevice
 
@@ -76,6 +80,15 @@ def open_device(ordinal: int = 0, provider: str = "auto") -> Device:
     from cnnrnn.runtime.device.cuda_core import CudaCoreDevice
 
     return CudaCoreDevice(ordinal)
+
+
+def _check_driver(ordinal: int) -> None:
+    """Say first that there is no GPU: no package would bring one."""
+    checked_ordinal(ordinal)
+    try:
+        ctypes.CDLL(LIBRARY)
+    except OSError as error:
+        raise no_device(ordinal, f"there is no driver ({LIBRARY} is not found)") from error
 
 
 def check_provider(provider: str) -> None:

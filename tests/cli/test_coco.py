@@ -66,7 +66,13 @@ def test_it_is_trained_on(coco: Path, capsys: pytest.CaptureFixture[str]) -> Non
 
 def test_it_is_evaluated_on(coco: Path, colour_bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("pycocoevalcap")
-    command = ["eval", str(colour_bundle), str(coco / "annotations" / "captions_val2017.json"), "--json"]
+    command = [
+        "eval",
+        str(colour_bundle),
+        str(coco / "annotations" / "captions_val2017.json"),
+        "--json",
+        "--no-java",
+    ]
     assert main(command) == 1
     assert "1 of 1 pictures are missing" in capsys.readouterr().out
     assert main([*command, "--images", str(coco / "val2017")]) == 0

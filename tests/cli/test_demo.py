@@ -226,3 +226,16 @@ def test_one_broken_picture_is_named_and_the_others_are_shown(
     assert demo(output=tmp_path / "none.html") == 1
     assert "none of the 4 pictures" in capsys.readouterr().err
     assert not (tmp_path / "none.html").exists()
+
+
+def test_what_a_picture_is_called_stands_beside_a_wrong_answer(
+    demo: Callable[..., int], colour_pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = {"blue.png": ["a blue square", "a tile"], "red.png": ["a rose"]}
+    (colour_pictures / "captions.json").write_text(json.dumps(names), encoding="utf-8")
+    assert demo() == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[-2:] == ["1 of 2 are what the pictures are called", "  red.png is called: a rose"]
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert page.count("<span>called ") == 1
+    assert "<span>called a rose</span>" in page

@@ -404,8 +404,15 @@ def test_without_a_gpu_its_backends_are_exit_code_3(
     if find_device() is not None:
         pytest.skip("this machine has a GPU")
     assert main(["run", str(colour_bundle), str(colour_pictures), "--backend", backend]) == 3
-    said = capsys.readouterr().err
-    assert "GPU 0 cannot be used: " in said or "is not installed" in said
+    assert "GPU 0 cannot be used: there is no driver" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("flags", [("--device", "7"), ("--loop", "while")])
+def test_a_cpu_has_no_way_to_use_a_gpu(
+    flags: tuple[str, ...], colour_bundle: Path, colour_pictures: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", str(colour_bundle), str(colour_pictures), *flags]) == 2
+    assert f"{' '.join(flags)}: the backend ort-cpu uses no GPU; give --backend" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,10 @@ import torch
 from cnnrnn.core.manifest import ImageSpec
 from cnnrnn.data.augment import AugmentConfig
 from cnnrnn.data.dataset import IGNORED, CaptionDataset, Collate, Draw, EpochSampler
+from cnnrnn.data.pictures import read_picture
 from cnnrnn.data.readers import Sample
 from cnnrnn.data.vocabulary import VocabularyConfig, build_tokenizer
-from cnnrnn.runtime.image import fit, read_image
+from cnnrnn.runtime.image import fit
 
 IMAGE = ImageSpec(16, 16, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 
@@ -48,13 +49,13 @@ def test_without_augmentation_as_the_runtime_sees_it(samples: list[Sample]) -> N
     data = dataset(samples)
     for index, sample in ((0, samples[0]), (2, samples[1])):
         pixels, _ = data[Draw(5, index)]
-        assert np.array_equal(pixels.permute(1, 2, 0).numpy(), fit(read_image(sample.image), IMAGE))
+        assert np.array_equal(pixels.permute(1, 2, 0).numpy(), fit(read_picture(sample.image), IMAGE))
 
 
 def test_white_background_equals_the_runtime(samples: list[Sample]) -> None:
     data = dataset(samples, augment=AugmentConfig())
     pixels, _ = data[Draw(0, 2)]
-    expected = fit(read_image(samples[1].image), IMAGE).astype(int)
+    expected = fit(read_picture(samples[1].image), IMAGE).astype(int)
     assert np.abs(pixels.permute(1, 2, 0).numpy().astype(int) - expected).max() <= 2
 
 

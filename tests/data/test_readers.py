@@ -54,19 +54,47 @@ def test_coco_captions(folder: Path, tmp_path: Path) -> None:
         ("captions.json", "{", "is not JSON"),
         ("captions.json", "[]", "must hold an object"),
         ("captions.json", "{}", "names no picture"),
-        ("captions.json", '{"a.png": [""]}', "caption of 'a.png' is ''"),
-        ("captions.json", '{"a.png": 3}', "caption of 'a.png' is 3"),
+        ("captions.json", '{"a.png": [""]}', "key 'a.png': 'a.png' has the caption '', which says nothing"),
+        ("captions.json", '{"a.png": 3}', "'a.png' has the caption 3"),
+        ("captions.json", '{"a.png": []}', "1 of 1 pictures have no caption"),
+        ("captions.json", '{"a.png": "x", "a.png": "y"}', "has the key 'a.png' twice"),
         ("captions.json", '{"a.png": "x", "c.png": "y"}', "1 of 2 pictures are missing"),
         ("captions.json", '{"images": [{"id": 1}], "annotations": []}', "lacks or misnames 'file_name'"),
         (
             "captions.json",
             '{"images": [{"id": 1, "file_name": 12}], "annotations": []}',
-            "the file_name 12 is not text; put it in quotes",
+            "images[0]: the file name 12 is not text; put it in quotes",
         ),
         ("captions.csv", "image,caption\na.png,caf\xe9\n", "it has the byte 0xe9; save it as UTF-8"),
         ("captions.csv", f"image,caption\na.png,{'x' * 200_000}\n", "is not CSV: field larger"),
         ("captions.csv", "image,text\na.png,x\n", "no column 'caption'"),
-        ("captions.csv", "image,caption\na.png,\n", "caption of 'a.png' is ''"),
+        ("captions.csv", "image,caption\na.png,\n", "line 2: 'a.png' has the caption ''"),
+        ("captions.csv", "picture;text\n", "has no column 'caption'"),
+        ("captions.json", '{"images": [], "info": {}}', "has images and no annotations"),
+        (
+            "captions.json",
+            '{"images": [{"id": 1, "file_name": "a.png"}, {"id": 1, "file_name": "b.png"}], '
+            '"annotations": []}',
+            "images[1] has the id 1, which images[0] has too",
+        ),
+        (
+            "captions.json",
+            '{"images": [{"id": 1, "file_name": "a.png"}], "annotations": [{"id": 3, "image_id": 2}]}',
+            "annotations[0] is about the image 2, and images has none",
+        ),
+        (
+            "captions.json",
+            '{"images": [{"id": 1, "file_name": "a.png"}], "annotations": '
+            '[{"id": 3, "image_id": 1, "caption": "x"}, {"id": 3, "image_id": 1, "caption": "y"}]}',
+            "annotations[1] has the id 3, which annotations[0] has too",
+        ),
+        (
+            "captions.json",
+            '{"images": [{"id": 1, "file_name": "a.png"}, {"id": 2, "file_name": "a.png"}], "annotations": '
+            '[{"image_id": 1, "caption": "x"}, {"image_id": 2, "caption": "y"}]}',
+            "images[1] is the picture 'a.png', as images[0] is; join their captions",
+        ),
+        ("captions.txt", "what is this", "starts with 'what is this' and is of no known kind"),
     ],
 )
 def test_malformed(folder: Path, name: str, content: str, said: str) -> None:

@@ -63,3 +63,26 @@ def test_refused_with_a_sentence(options: dict[str, object], said: str) -> None:
 def test_no_word_left() -> None:
     with pytest.raises(DataError, match="lower min_count"):
         build_tokenizer(["a cat", "one dog"], VocabularyConfig(min_count=5))
+
+
+SCRIPTS = (
+    "قطة نائمة على سجادة",
+    "می‌خواهم بخوابم",
+    "一只猫睡在垫子上",
+    "एक बिल्ली चटाई पर सो रही है",
+    "क्‍ष 👩🏽‍🚀 😺",
+)
+
+
+@pytest.mark.parametrize("kind", ["word", "bpe"])
+@pytest.mark.parametrize("text", SCRIPTS)
+def test_dropping_punctuation_spoils_no_script(kind: str, text: str) -> None:
+    tokenizer = build_tokenizer(SCRIPTS, VocabularyConfig(kind=kind))  # type: ignore[arg-type]
+    assert tokenizer.decode(tokenizer.encode(f"«{text}»!")).strip() == text
+
+
+def test_bpe_splits_what_has_no_white_space() -> None:
+    captions = ["一只猫睡在垫子上", "一只狗睡在垫子上"]
+    assert len(build_tokenizer(captions, VocabularyConfig()).encode(captions[0])) == 1
+    tokenizer = build_tokenizer(captions, VocabularyConfig(kind="bpe", min_count=2))
+    assert 1 < len(tokenizer.encode(captions[0])) < len(captions[0].encode())

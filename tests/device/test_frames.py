@@ -231,7 +231,7 @@ def test_frames_that_cannot_be_read(rig: Rig) -> None:
     *_, good, first, second = said
     assert good.startswith("Result(")
     assert first
-    assert "picture 1 of 2: a frame of <f4" in second
+    assert "picture 2 of 2: a frame of <f4" in second
 
 
 def every_call_failed() -> list[list[Any]]:

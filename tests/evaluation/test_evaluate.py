@@ -1,6 +1,8 @@
 """A bundle that names colours, judged on pictures of colours."""
 
+import io
 import json
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -27,7 +29,12 @@ def test_scores_and_floor(colour_bundle: Path, data: Path) -> None:
     assert evaluation.scores.exact_match == pytest.approx(2 / 3)
     assert evaluation.frequent.exact_match == pytest.approx(2 / 3)  # 'a red square' is said of two
     assert seen == [(2, 3), (3, 3)]
-    assert {"exact_match", "bleu_4", "cider", "pictures"} <= evaluation.to_dict().keys()
+    answer = evaluation.to_dict()
+    assert {"exact_match", "bleu_4", "cider", "oracle_cider", "rouge_l", "pictures"} <= answer.keys()
+    assert answer["intervals"]["cider"][0] <= answer["cider"] <= answer["intervals"]["cider"][1]
+    assert answer["oracle_cider"] >= answer["cider"] > 0
+    assert answer["bootstrap"] == {"resamples": 1000, "confidence": 0.95, "seed": 0}
+    json.dumps(answer, allow_nan=False)
 
 
 def test_a_broken_picture_counts_as_wrong(colour_bundle: Path, data: Path) -> None:
@@ -36,6 +43,34 @@ def test_a_broken_picture_counts_as_wrong(colour_bundle: Path, data: Path) -> No
     assert evaluation.scores.exact_match == pytest.approx(1 / 3)
     assert [path.name for path, _ in evaluation.failed] == ["red.png"]
     assert evaluation.captions[0][1] == ""
+
+
+def test_missing_pictures_are_skipped_up_to_a_share(colour_bundle: Path, data: Path) -> None:
+    (data / "red.png").unlink()
+    with pytest.raises(DataError, match="1 of 3 pictures are missing"):
+        evaluate(colour_bundle, [data])
+    evaluation = evaluate(colour_bundle, [data], skip_share=0.4)
+    assert (evaluation.scores.pictures, evaluation.skipped) == (2, 1)
+
+
+def test_shards_are_judged_where_they_lie(colour_bundle: Path, data: Path, tmp_path: Path) -> None:
+    whole = evaluate(colour_bundle, [data])
+    with tarfile.open(tmp_path / "colours.tar", "w") as tar:
+        for path, _, references in whole.captions:
+            tar.add(str(path), Path(str(path)).name)
+            header = tarfile.TarInfo(Path(str(path)).stem + ".json")
+            text = json.dumps({"caption": references}).encode()
+            header.size = len(text)
+            tar.addfile(header, io.BytesIO(text))
+        header = tarfile.TarInfo("x.png")
+        header.size = 3
+        tar.addfile(header, io.BytesIO(b"bad"))
+        header = tarfile.TarInfo("x.txt")
+        header.size = 1
+        tar.addfile(header, io.BytesIO(b"x"))
+    evaluation = evaluate(colour_bundle, [tmp_path / "colours.tar"])
+    assert [text for _, text, _ in evaluation.captions] == [*(text for _, text, _ in whole.captions), ""]
+    assert [str(picture) for picture, _ in evaluation.failed] == [f"{tmp_path / 'colours.tar'}:x.png"]
 
 
 def test_captions_file(colour_bundle: Path, data: Path, tmp_path: Path) -> None:

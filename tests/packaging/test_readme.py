@@ -22,8 +22,11 @@ MAKE = f"""exec /usr/bin/env -u MAKEFLAGS "$(PATH=/usr/local/bin:/usr/bin:/bin c
 """
 PIP = """
 [ "$1" = install ] || exit 2
-for extra in $(printf '%s' "$2" | sed -n 's/^\\.\\[\\(.*\\)\\]$/\\1/p' | tr ',' ' '); do
-  grep -q "^$extra = \\[" pyproject.toml || { echo "no extra $extra" >&2; exit 1; }
+for word in "$@"; do
+  case "$word" in *.txt) [ -f "$word" ] || { echo "no file $word" >&2; exit 1; } ;; esac
+  for extra in $(printf '%s' "$word" | sed -n 's/^\\.\\[\\(.*\\)\\]$/\\1/p' | tr ',' ' '); do
+    grep -q "^$extra = \\[" pyproject.toml || { echo "no extra $extra" >&2; exit 1; }
+  done
 done
 """
 

@@ -172,7 +172,7 @@ def test_what_is_no_picture_is_refused(data, tmp_path):
 def test_a_missing_file_a_folder_and_a_huge_file_are_refused(tmp_path, monkeypatch):
     with pytest.raises(ImageError, match="No such file"):
         read_image(tmp_path / "none.png")
-    with pytest.raises(ImageError, match="directory"):
+    with pytest.raises(ImageError, match="is a folder; give its pictures"):
         read_image(tmp_path)
     with pytest.raises(ImageError, match=r"null|NUL"):
         read_image("a\0b.png")
@@ -249,5 +249,21 @@ def test_arrays_are_read_in_the_named_order_and_left_alone():
     assert (bgr == kept).all()
     with pytest.raises(OptionsError, match="color='hsv'"):
         read_image(bgr, color="hsv")  # type: ignore[arg-type]
-    with pytest.raises(ImageError, match="a NoneType cannot"):
+    with pytest.raises(ImageError, match=r"NoneType cannot .* imread gives None"):
         read_image(None)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("source", "advice"),
+    [
+        (np.zeros((3, 8, 6), np.uint8), r"x\.transpose\(1, 2, 0\)"),
+        (np.zeros((4, 4), np.uint16), r"x >> 8"),
+        (np.zeros((4, 4), np.float32), r"x \* 255"),
+        (np.zeros((4, 4), np.bool_), r"x\.astype\('uint8'\)"),
+        ([np.zeros((4, 4), np.uint8)], "its `map`"),
+        (3, "give a path, encoded bytes or a uint8 array"),
+    ],
+)
+def test_what_is_refused_says_what_to_do(source, advice):
+    with pytest.raises(ImageError, match=advice):
+        read_image(source)

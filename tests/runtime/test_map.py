@@ -31,10 +31,10 @@ def test_a_bad_picture_is_named_in_its_place(model, pictures):
     first, bad, last = model.map(images, errors="return")
     assert (first.tokens, last.tokens) == (model(pictures[0]).tokens, model(pictures[1]).tokens)
     assert isinstance(bad, ImageError)
-    assert str(bad).startswith("picture 1: ")
+    assert str(bad).startswith("picture 2: ")
     answers = model.map(images)
     next(answers)
-    with pytest.raises(ImageError, match="picture 1: "):
+    with pytest.raises(ImageError, match="picture 2: "):
         next(answers)
 
 

@@ -319,7 +319,7 @@ def test_one_bad_picture_of_many(model, pictures, tmp_path):
     bad = tmp_path / "bad.jpg"
     bad.write_bytes(b"no picture")
     mixed = [pictures[0], bad, pictures[1]]
-    with pytest.raises(ImageError, match=r"picture 1 of 3: .*bad.jpg"):
+    with pytest.raises(ImageError, match=r"picture 2 of 3: .*bad.jpg"):
         model(mixed)
     answers = model(mixed, errors="return")
     assert isinstance(answers[1], ImageError)

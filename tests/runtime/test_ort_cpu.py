@@ -143,7 +143,7 @@ def test_numbers_that_are_not_finite_are_an_error(tmp_path, pictures):
     with load(tmp_path / "nan", threads=1) as model:
         answers = model(pictures[:2], errors="return")
         assert [type(answer) for answer in answers] == [NotFiniteError] * 2
-        assert "picture 1 of 2" in str(answers[1])
+        assert "picture 2 of 2" in str(answers[1])
 
 
 def poisoned(monkeypatch, row: int, step: int) -> None:
@@ -169,11 +169,11 @@ def test_one_picture_without_numbers_is_named_and_the_others_are_right(written_b
         first, broken, last = model(pictures[:3], errors="return")
         assert isinstance(broken, NotFiniteError)
         assert str(broken) == (
-            "picture 1 of 3 got no caption: the decoder's logits are not finite in step 2, in ort-cpu fp32; "
+            "picture 2 of 3 got no caption: the decoder's logits are not finite in step 2, in ort-cpu fp32; "
             "the model itself makes them: train or export it again"
         )
         assert [first.tokens, last.tokens] == [alone[0].tokens, alone[2].tokens]
-        with pytest.raises(NotFiniteError, match="picture 1 of 3"):
+        with pytest.raises(NotFiniteError, match="picture 2 of 3"):
             model(pictures[:3])
         monkeypatch.setattr(model._backend, "precision", "fp16")
         _, broken, _ = model(pictures[:3], errors="return")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -33,14 +34,25 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def config(shapes: Path, tmp_path: Path) -> TrainConfig:
+def config(make_config: Callable[[Path], TrainConfig], tmp_path: Path) -> TrainConfig:
+    """Of a run in ``tmp_path / "run"``."""
+    return make_config(tmp_path / "run")
+
+
+@pytest.fixture(scope="session")
+def make_config(shapes: Path) -> Callable[[Path], TrainConfig]:
     """Two epochs of four batches of two, on a trunk small enough for a test."""
-    return TrainConfig.from_dict(
+    return lambda output: TrainConfig.from_dict(
         {
             "name": "shapes",
-            "output": str(tmp_path / "run"),
+            "output": str(output),
             "seed": 3,
-            "data": {"train": [str(shapes)], "validation": [str(shapes)], "max_length": 6},
+            "data": {
+                "train": [str(shapes)],
+                "validation": [str(shapes)],
+                "allow_leaks": True,
+                "max_length": 6,
+            },
             "image": {"height": 64, "width": 64},
             "model": {
                 "encoder": "shufflenet_v2_x0_5",

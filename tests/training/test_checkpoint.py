@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import pickle
+import shutil
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,9 +18,21 @@ from cnnrnn.training import TrainConfig, load_model, train
 from cnnrnn.training.checkpoint import read_checkpoint, save_checkpoint
 
 
+@pytest.fixture(scope="module")
+def trained(
+    make_config: Callable[[Path], TrainConfig], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Path]:
+    config = make_config(tmp_path_factory.mktemp("trained") / "run")
+    last = train(replace(config, training=replace(config.training, epochs=1))).last
+    before = last.read_bytes()
+    yield last
+    assert last.read_bytes() == before, "each test has a copy"
+
+
 @pytest.fixture
-def checkpoint(config: TrainConfig) -> Path:
-    return train(replace(config, training=replace(config.training, epochs=1))).last
+def checkpoint(trained: Path, tmp_path: Path) -> Path:
+    """A copy, to be spoilt."""
+    return Path(shutil.copy(trained, tmp_path))
 
 
 def test_model_comes_back(checkpoint: Path, config: TrainConfig) -> None:

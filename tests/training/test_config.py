@@ -1,10 +1,12 @@
 """The configuration file: what it may say, and the sentence for what it may not."""
 
+import json
 from pathlib import Path
 
 import pytest
 
 from cnnrnn.core.errors import ConfigError
+from cnnrnn.data.readers import Source
 from cnnrnn.training import TrainConfig
 
 MINIMAL = 'name = "x"\noutput = "run"\n[data]\ntrain = ["pictures"]\n'
@@ -19,6 +21,20 @@ def test_relative_paths_are_the_files_own(tmp_path: Path) -> None:
     assert config.data.images == (str(tmp_path / "val2017"),)
     assert config.output == str(tmp_path / "run")
     assert config.model.pretrained == str(tmp_path / "weights.pth")
+
+
+def test_a_source_may_be_a_table_that_says_more(tmp_path: Path) -> None:
+    (tmp_path / "train.toml").write_text(
+        'name = "x"\noutput = "run"\n[data]\ntrain = ["pictures", '
+        '{ path = "dataset_coco.json", split = ["train", "restval"], images = ["coco"] }]\n'
+        '[[data.validation]]\npath = "dataset_coco.json"\nsplit = "val"\n'
+    )
+    config = TrainConfig.load(tmp_path / "train.toml")
+    assert config.data.train[1] == Source(
+        str(tmp_path / "dataset_coco.json"), split=("train", "restval"), images=(str(tmp_path / "coco"),)
+    )
+    assert config.data.validation == (Source(str(tmp_path / "dataset_coco.json"), split=("val",)),)
+    assert TrainConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
 
 
 def test_survives_a_round_trip(config: TrainConfig) -> None:
@@ -39,6 +55,10 @@ def test_the_shipped_recipe_is_valid() -> None:
         (MINIMAL + "speed = 3\n", "[data] has the unknown key 'speed'"),
         (MINIMAL + 'images = "val2017"\n', "data images = 'val2017' must be a list of paths"),
         (MINIMAL + "validation_share = 1.5\n", "validation_share = 1.5"),
+        (MINIMAL + "skip_share = 1\n", "data skip_share = 1 must be in [0, 1)"),
+        (MINIMAL + 'check_pictures = "all"\n', "check_pictures = 'all' must be one of header, decode, off"),
+        (MINIMAL + "max_length = 1\n", "data max_length = 1 must be 2 or more"),
+        (MINIMAL + "test = [{ split = 3 }]\n", "lacks the key 'path'"),
         (MINIMAL + "[training]\nepochs = 0\n", "epochs = 0"),
         (MINIMAL + "[training]\nlearning_rate = -1.0\n", "learning_rate = -1.0"),
         (

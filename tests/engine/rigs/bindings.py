@@ -14,8 +14,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from tests.engine.rigs.stub_library import TENSORRT_FUNCTIONS, write_stub
 
 HERE = Path(__file__).parent
@@ -37,6 +35,8 @@ def absent(reason: str) -> None:
     Raises:
         Skipped, or Failed where CNNRNN_REQUIRE_ENGINES is set.
     """
+    import pytest  # here, for the processes that run no tests
+
     if os.environ.get(REQUIRED, "") not in ("", "0"):
         pytest.fail(f"{REQUIRED} is set, and {reason}", pytrace=False)
     pytest.skip(reason)

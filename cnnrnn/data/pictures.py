@@ -1,0 +1,82 @@
+"""Pictures of samples: reading them, and finding those that cannot be read before training begins."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from cnnrnn.core.errors import ImageError
+from cnnrnn.data.readers import Fault, PictureFile, Reading, Sample
+from cnnrnn.runtime.image import Picture, check_encoded, read_image
+
+Result = TypeVar("Result")
+PictureCheck = Literal["header", "decode", "off"]
+THREADS = 8
+"""Files read at once: a check waits for the disk, and OpenCV decodes outside the interpreter's lock."""
+
+log = logging.getLogger(__name__)
+
+
+def read_picture(picture: PictureFile) -> Picture:
+    """A sample's picture as (H, W, 3) uint8 RGB; see :func:`cnnrnn.runtime.image.read_image`.
+
+    Raises:
+        ImageError: it cannot be read; names the file, or the shard and the member.
+    """
+    return _named(picture, read_image)
+
+
+def check_pictures(reading: Reading, how: PictureCheck) -> Reading:
+    """Moves the pictures that cannot be read from a reading's samples to its faults.
+
+    Args:
+        reading: as :func:`cnnrnn.data.readers.read_source` gives it.
+        how: ``"header"`` reads every file and looks at its format, size and end; ``"decode"`` decodes it
+            too, which finds damage in the middle and takes about ten times as long; ``"off"`` does nothing.
+    """
+    if how == "off":
+        return reading
+    read: Callable[[Path | bytes], Any] = check_encoded if how == "header" else read_image
+
+    def fault(sample: Sample) -> Fault | None:
+        try:
+            _named(sample.image, read)
+        except ImageError as error:
+            return Fault("broken", str(sample.image), str(error))
+        return None
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        found = list(pool.map(fault, reading.samples))
+    kept = tuple(sample for sample, broken in zip(reading.samples, found, strict=True) if broken is None)
+    return replace(reading, samples=kept, faults=(*reading.faults, *filter(None, found)))
+
+
+def usable_samples(readings: Sequence[Reading], skip_share: float) -> list[Sample]:
+    """The samples of several sources, in each of which few enough pictures have a fault.
+
+    What is left out is counted and named in the log.
+
+    Raises:
+        DataError: in a source more do; see :meth:`cnnrnn.data.readers.Reading.usable`.
+    """
+    samples: list[Sample] = []
+    for reading in readings:
+        samples += reading.usable(skip_share)
+        if reading.faults:
+            log.warning("%s: going on without %s", reading.file, reading.summary())
+    return samples
+
+
+def _named(picture: PictureFile, read: Callable[[Path | bytes], Result]) -> Result:
+    """What ``read`` gives for a path, or for the bytes of a shard's member, which its errors then name."""
+    if isinstance(picture, Path):
+        return read(picture)
+    data = picture.read_bytes()
+    try:
+        return read(data)
+    except ImageError as error:
+        raise ImageError(f"{picture}: {error}") from error

@@ -1,0 +1,180 @@
+"""From a source to samples: its kind, its split, its pictures' files, and what is wrong with each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from cnnrnn.core.errors import DataError
+from cnnrnn.data.readers.json_files import captions_entries, coco_entries, karpathy_entries
+from cnnrnn.data.readers.recognise import Found, recognise
+from cnnrnn.data.readers.sample import Entry, Fault, FaultKind, PictureFile, Reading, Sample, ShardPicture
+from cnnrnn.data.readers.source import Source
+from cnnrnn.data.readers.tables import (
+    conceptual_entries,
+    csv_entries,
+    flickr_csv_entries,
+    flickr_token_entries,
+    listed_pictures,
+)
+from cnnrnn.data.readers.webdataset import shard_entries
+
+MAX_CAPTION_CHARACTERS = 10_000
+"""The longest caption; what is longer is most often several that lost their line ends or quotes."""
+
+Finder = Callable[[Entry], PictureFile | None]
+
+
+def read_captions(source: str | Path | Source, images: Sequence[str | Path] = ()) -> list[Sample]:
+    """Reads one source in which nothing may be wrong; see :func:`read_source`.
+
+    Raises:
+        DataError: as :func:`read_source`, or a picture is missing, or a caption missing, empty or too long.
+    """
+    return list(read_source(source, images).usable())
+
+
+def read_source(source: str | Path | Source, images: Sequence[str | Path] = ()) -> Reading:
+    """Reads one source, and counts what cannot be used in it.
+
+    Args:
+        source: a path whose kind is recognised by its content, or a :class:`Source` that says more.
+        images: the folders that pictures are looked for in, the first that has one counting; without any, the
+            caption file's own. Those of the source come before these. A source that is a folder, or shards,
+            holds its pictures itself.
+
+    Returns:
+        The samples in the file's order, every picture once, and the faults. Whether a picture can be decoded
+        is not looked at here.
+
+    Raises:
+        DataError: a file or folder is missing, the file is malformed, an id or picture repeats, the split
+            does not exist, or has to be chosen.
+    """
+    source = Source.of(source)
+    found = recognise(source)
+    entries = _chosen(source, found, list(_entries(found)))
+    folders = _folders(source, found, images)
+    find = _by_stem(folders) if found.kind == "conceptual" else _by_name(folders)
+    shown = Path(source.path) if found.kind == "webdataset" else found.file
+    return _reading(shown, entries, find, folders)
+
+
+def _entries(found: Found) -> Iterable[Entry]:
+    if found.kind == "webdataset":
+        return (entry for shard in found.shards for entry in shard_entries(shard))
+    if found.kind == "captions":
+        return captions_entries(found.file, found.content)
+    if found.kind in ("coco", "nocaps"):
+        return coco_entries(found.file, found.content)
+    if found.kind == "karpathy":
+        return karpathy_entries(found.file, found.content)
+    lines = {
+        "csv": csv_entries,
+        "flickr_token": flickr_token_entries,
+        "flickr_csv": flickr_csv_entries,
+        "conceptual": conceptual_entries,
+    }
+    return lines[found.kind](found.file)
+
+
+def _chosen(source: Source, found: Found, entries: list[Entry]) -> list[Entry]:
+    """The entries of the split; a file that is split for training and testing needs one to be chosen."""
+    if source.split and found.kind in ("flickr_token", "flickr_csv"):
+        listed = set().union(*(listed_pictures(found.file, split) for split in source.split))
+        return [entry for entry in entries if entry.name in listed]
+    known = sorted({entry.split for entry in entries if entry.split})
+    if not source.split:
+        if found.kind == "karpathy" and known:
+            raise DataError(
+                f"{found.file} has the splits {', '.join(known)}; choose, such as "
+                f'{{ path = "{found.file.name}", split = ["train", "restval"] }}, or --split test'
+            )
+        return entries
+    for split in source.split:
+        if split not in known:
+            has = f"has {', '.join(known)}" if known else f"of kind {found.kind} has no splits"
+            raise DataError(f"{found.file}: there is no split {split!r}; the file {has}")
+    return [entry for entry in entries if entry.split in source.split]
+
+
+def _folders(source: Source, found: Found, images: Sequence[str | Path]) -> list[Path]:
+    if found.kind == "webdataset" or Path(source.path).is_dir():
+        return [found.file.parent]
+    folders = [Path(folder) for folder in source.images or images] or [found.file.parent]
+    for folder in folders:
+        if not folder.is_dir():
+            raise DataError(
+                f"there is no folder {folder} to look for the pictures of {found.file} in; mend images"
+            )
+    return folders
+
+
+def _by_name(folders: Sequence[Path]) -> Finder:
+    def find(entry: Entry) -> PictureFile | None:
+        if isinstance(entry.names, ShardPicture):
+            return entry.names
+        paths = (folder / name for folder in folders for name in entry.names if name)
+        return next((path for path in paths if path.is_file()), None)
+
+    return find
+
+
+def _by_stem(folders: Sequence[Path]) -> Finder:
+    """Files are called by a number; each folder and the folders in it are listed once."""
+    files: dict[str, Path] = {}
+    for folder in folders:
+        for path in sorted([*folder.iterdir(), *folder.glob("*/*")]):
+            if path.is_file() and path.suffix.lower() not in (".json", ".txt"):  # img2dataset's notes
+                files.setdefault(path.stem, path)
+
+    def find(entry: Entry) -> PictureFile | None:
+        assert not isinstance(entry.names, ShardPicture)
+        return next((files[name] for name in entry.names if name in files), None)
+
+    return find
+
+
+def _reading(file: Path, entries: Sequence[Entry], find: Finder, folders: Sequence[Path]) -> Reading:
+    if not entries:
+        raise DataError(f"{file} names no picture")
+    samples: list[Sample] = []
+    faults: list[Fault] = []
+    places: dict[PictureFile, str] = {}
+    for entry in entries:
+        picture = find(entry)
+        identity = entry.name if picture is None else str(picture)
+        captions, wrong = _captions(entry, identity)
+        faults += wrong
+        if picture is None:
+            looked = " and ".join(map(str, folders))
+            faults.append(_fault("missing", entry, identity, f"is missing in {looked}"))
+            continue
+        if places.setdefault(picture, entry.where) != entry.where:
+            raise DataError(
+                f"{file}: {entry.where} is the picture {entry.name!r}, as {places[picture]} is; "
+                "join their captions"
+            )
+        if captions:
+            samples.append(Sample(picture, captions))
+    return Reading(file, tuple(samples), tuple(faults), len(entries))
+
+
+def _captions(entry: Entry, identity: str) -> tuple[tuple[str, ...], list[Fault]]:
+    kept: list[str] = []
+    faults = [] if entry.captions else [_fault("uncaptioned", entry, identity, "has no caption")]
+    for caption in entry.captions:
+        if not isinstance(caption, str) or not caption.strip():
+            faults.append(
+                _fault("empty", entry, identity, f"has the caption {caption!r}, which says nothing")
+            )
+        elif len(caption) > MAX_CAPTION_CHARACTERS:
+            size = f"{len(caption)} characters, and at most {MAX_CAPTION_CHARACTERS} may be"
+            faults.append(_fault("long", entry, identity, f"has a caption of {size}: {caption[:40]!r}..."))
+        else:
+            kept.append(caption.strip())
+    return tuple(kept), faults
+
+
+def _fault(kind: FaultKind, entry: Entry, identity: str, said: str) -> Fault:
+    return Fault(kind, identity, f"{entry.where}: {entry.name!r} {said}")
