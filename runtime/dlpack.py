@@ -66,7 +66,7 @@ class _Versioned(Structure):
 class DlpackArray(Protocol):
     """An array of any library, on the host or on a device."""
 
-    def __dlpack__(self, *, stream: Any = None, **asked: Any) -> Any: ...
+    def __dlpack__(self, *, stream: Any = None) -> Any: ...
 
     def __dlpack_device__(self) -> tuple[Any, int]: ...
 
@@ -94,8 +94,9 @@ def export(source: DlpackArray, stream: int) -> Any:
     Args:
         stream: the handle of one that is to come behind what was queued to write the array; -1 for none.
     """
+    newest: dict[str, Any] = {"max_version": _NEWEST}
     try:
-        return source.__dlpack__(stream=stream, max_version=_NEWEST)
+        return source.__dlpack__(stream=stream, **newest)
     except TypeError:  # a library from before version 1.0
         return source.__dlpack__(stream=stream)
 
