@@ -60,6 +60,7 @@ extern "C" void fit(unsigned char *out, const unsigned char *bytes, long long ro
 """
 Pointer = ctypes.c_void_p
 FITS = 600
+CAMERAS = ((1080, 1920), (2160, 3840), (481, 641))
 RESIZES: tuple[Any, ...] = ("letterbox", "stretch", "crop")
 
 
@@ -163,6 +164,8 @@ def fits(folder: str) -> list[Any]:
             height, width = high * int(random.integers(1, 5)), wide * int(random.integers(1, 5))
         if way == 2:
             height, width = high, wide
+        if number < len(RESIZES) * len(CAMERAS):
+            (height, width), high, wide = CAMERAS[number // 3], 224, 224
         image = ImageSpec(high, wide, (0, 0, 0), (1, 1, 1), resize=resize, fill=(10, 200, 30))
         place, row_bytes = fitted(height, width, image), width * channels + int(random.integers(0, 9))
         data = random.integers(0, 256, row_bytes * height, np.uint8)
