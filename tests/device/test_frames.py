@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 import cnnrnn
 from cnnrnn.core.errors import CnnrnnError
-from cnnrnn.runtime.device import frames, loop_kernels, open_device
+from cnnrnn.runtime.device import open_device
 from cnnrnn.runtime.device.options import DeviceOptions
 from cnnrnn.runtime.image import read_image
 from tests.device.device_frames import Dlpack, Interface, ReadOnly, Tensor, Uploaded, unknown
@@ -20,9 +20,6 @@ from tests.device.test_refusals import told
 from tests.driver import inside
 from tests.driver.calls import ok, start
 from tests.driver.rig import Rig
-
-# Compute capabilities that the documents name.
-NAMED = ("7.5", "8.0", "8.6", "8.7", "8.9", "9.0", "10.0", "11.0", "12.0", "12.1")
 
 
 def picture(number: int = 0, height: int = 0, width: int = 0) -> NDArray[np.uint8]:
@@ -358,38 +355,6 @@ def test_arrays_of_others_on_the_host() -> None:
         assert plain(model(torch.from_numpy(array))) == plain(model(array))
         assert "an array of float32 is not a picture" in told(model, torch.zeros(4, 4))
         assert "gradient" in told(model, torch.zeros(4, 4, requires_grad=True))
-
-
-def compiled() -> tuple[dict[str, str], list[str]]:
-    """What NVRTC says to each kernel source for each GPU that it knows; which of the named it does not."""
-    from cuda.bindings import nvrtc
-    from cuda.core import Program, ProgramOptions
-
-    said = {}
-    known = [f"sm_{number}" for number in ok(nvrtc.nvrtcGetSupportedArchs())]
-    sources = {
-        "loop": loop_kernels.SOURCE,
-        "while": loop_kernels.WHILE_SOURCE,
-        "frames": frames.SOURCE,
-    }
-    for arch in known:
-        for name, source in sources.items():
-            program = Program(source, code_type="c++", options=ProgramOptions(std="c++17", arch=arch))
-            try:
-                assert program.compile("cubin").code
-            except Exception as error:
-                said[f"{name} {arch}"] = str(error)
-            finally:
-                program.close()
-    named = [f"sm_{capability.replace('.', '')}" for capability in NAMED]
-    return said, [arch for arch in named if arch not in known]
-
-
-def test_our_kernels_compile_for_every_gpu_that_is_named(rig: Rig) -> None:
-    said, unknown_here = rig.run(compiled).value
-    assert said == {}
-    if unknown_here:
-        pytest.skip(f"this NVRTC does not compile for {', '.join(unknown_here)}")
 
 
 def test_open_device_knows_its_number(rig: Rig) -> None:
