@@ -37,7 +37,6 @@ def read_once() -> Iterator[None]:
             if found is not None:
                 patch.setattr(utils, name, functools.cache(found))
         opened.enter_context(config.patch(fake_tensor_cache_enabled=False))
-        gc.collect()
         gc.freeze()
         opened.callback(gc.unfreeze)
         yield
