@@ -40,7 +40,8 @@ from cnnrnn.core.errors import (
 
 if TYPE_CHECKING:
     from cnnrnn.core.bundle import shipped_bundles
-    from cnnrnn.runtime.model import Model, load
+    from cnnrnn.runtime.loading import load
+    from cnnrnn.runtime.model import Model
     from cnnrnn.runtime.result import Hypothesis, Result
 
 __version__ = "0.1.0"
@@ -81,7 +82,7 @@ _LAZY = {
     "Hypothesis": "cnnrnn.runtime.result",
     "Model": "cnnrnn.runtime.model",
     "Result": "cnnrnn.runtime.result",
-    "load": "cnnrnn.runtime.model",
+    "load": "cnnrnn.runtime.loading",
     "shipped_bundles": "cnnrnn.core.bundle",
 }
 

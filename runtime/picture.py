@@ -46,12 +46,10 @@ def take(
     """
     clock = Clock()
     with clock.stage("decode"):
-        frame = read_frame(source, color, spec)
-        picture = read_image(source, color) if frame is None else None  # type: ignore[arg-type]
-    if frame is not None:
-        check_frame(frame)
-        return Taken(frame, None, clock.stages_ms)
-    assert picture is not None
+        picture = read_frame(source, color, spec) or read_image(source, color)  # type: ignore[arg-type]
+    if isinstance(picture, DeviceFrame):
+        check_frame(picture)
+        return Taken(picture, None, clock.stages_ms)
     with clock.stage("preprocess"):
         pixels = fit(picture, spec)
     name = os.fspath(source) if isinstance(source, (str, os.PathLike)) else None

@@ -81,7 +81,7 @@ def load_model(arguments: argparse.Namespace) -> Model:
         CnnrnnError: the bundle or the engine cannot be used.
     """
     from cnnrnn.runtime.device.options import DeviceOptions
-    from cnnrnn.runtime.model import BACKENDS, load
+    from cnnrnn.runtime.loading import BACKENDS, load
 
     flags = {"--device": arguments.device, "--loop": arguments.loop}
     given = [f"{flag} {value}" for flag, value in flags.items() if value is not None]

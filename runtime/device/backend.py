@@ -64,7 +64,7 @@ class _Bucket:
 
 
 class DeviceBackend:
-    """See `cnnrnn.runtime.model.Searches`; safe to call from several threads.
+    """See `cnnrnn.runtime.loop.Searches`; safe to call from several threads.
 
     Args:
         name: of the backend.

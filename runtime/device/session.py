@@ -218,7 +218,7 @@ class Session:
         """Queue bringing the pictures to the encoder's input: by a copy of all that are on the host, and by a
         kernel for each frame, which is kept until the search is over."""
         memory, stream, device = self._memory, self._stream, self._device
-        ((_, place),) = memory.at("image").items()
+        (place,) = memory.at("image").values()
         rows = memory.picture.array(np.uint8, place.shape)
         frames = {row: picture for row, picture in enumerate(pictures) if isinstance(picture, DeviceFrame)}
         for row, picture in enumerate(pictures):

@@ -13,7 +13,7 @@ import pytest
 from cnnrnn.core.bundle import Bundle
 from cnnrnn.core.samples import sample_pictures
 from cnnrnn.export import LoweringOptions, add_precisions
-from cnnrnn.runtime.model import load
+from cnnrnn.runtime.loading import load
 
 PICTURES = 40
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples/precision_doctor/plant_overflow.py"

@@ -19,7 +19,7 @@ from cnnrnn.core.tokenizer import Tokenizer
 from cnnrnn.export import ExportOptions, LoweringOptions, add_precisions, export_bundle
 from cnnrnn.export.precision.findings import Diagnosis
 from cnnrnn.export.precision.report import AS_STORED, AS_WRITTEN, PrecisionReport
-from cnnrnn.runtime.model import load
+from cnnrnn.runtime.loading import load
 
 PICTURES = 12
 SIZE = 12

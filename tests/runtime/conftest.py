@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from cnnrnn.core.bundle import write_bundle
-from cnnrnn.runtime.model import Model, load
+from cnnrnn.runtime.loading import load
+from cnnrnn.runtime.model import Model
 from tests.runtime import tiny_bundle
 
 

@@ -14,7 +14,7 @@ from cnnrnn.core.errors import BackendError, BundleError, MissingDependencyError
 from cnnrnn.core.manifest import GraphSpec, TensorSpec
 from cnnrnn.runtime import graphs, ort_cpu
 from cnnrnn.runtime.graphs import Graphs
-from cnnrnn.runtime.model import load
+from cnnrnn.runtime.loading import load
 from cnnrnn.runtime.ort_cpu import OrtCpuBackend
 from tests.runtime import tiny_bundle
 

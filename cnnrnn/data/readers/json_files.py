@@ -30,7 +30,7 @@ def coco_entries(file: Path, content: Any) -> Iterator[Entry]:
             where = f"images[{number}]"
             if image["id"] in images:
                 raise DataError(
-                    f"{file}: {where} has the id {image['id']!r}, which {_first(images, image)} has too; "
+                    f"{file}: {where} has the id {image['id']!r}, which {images[image['id']][0]} has too; "
                     "an id is one picture's"
                 )
             images[image["id"]] = (where, _name(file, where, image["file_name"]), image.get("domain", ""))
@@ -86,7 +86,3 @@ def _name(file: Path, where: str, name: object) -> str:
     if not isinstance(name, str):
         raise DataError(f"{file}: {where}: the file name {name!r} is not text; put it in quotes")
     return name
-
-
-def _first(images: dict[Any, tuple[str, str, str]], image: Any) -> str:
-    return images[image["id"]][0]

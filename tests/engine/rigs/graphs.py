@@ -50,13 +50,15 @@ class Graph:
         return tuple(capability for capability in CAPABILITIES if everywhere or capability != TURING)
 
     def jobs(self) -> list[Job]:
-        """One for each bucket, for all `capabilities` together: that takes no longer than for one."""
+        """One for each bucket, for all `capabilities` together: that takes no longer than for one, and one
+        that cannot be built for spoils the engine, as `refused` shows."""
         return [Job(self.name, self.model, shapes, self.capabilities) for shapes in self.shapes]
 
     def refused(self) -> list[Job]:
-        """The largest bucket, for what is not among the `capabilities`."""
-        left = (capability for capability in CAPABILITIES if capability not in self.capabilities)
-        return [Job(self.name, self.model, self.shapes[-1], (capability,)) for capability in left]
+        """The largest bucket, for one too many."""
+        if self.capabilities == CAPABILITIES:
+            return []
+        return [Job(self.name, self.model, self.shapes[-1], CAPABILITIES)]
 
 
 @lru_cache
