@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
 from cnnrnn.core.errors import ConfigError
-from cnnrnn.core.manifest import ImageSpec, SearchDefaults
+from cnnrnn.core.manifest import MAX_QUESTION, ImageSpec, SearchDefaults
 from cnnrnn.data.augment import AugmentConfig
 from cnnrnn.data.pictures import PictureCheck
-from cnnrnn.data.readers import Source
+from cnnrnn.data.readers import EASY_VQA, Source
 from cnnrnn.data.vocabulary import VocabularyConfig
 from cnnrnn.models.config import ModelConfig
 
@@ -42,8 +42,10 @@ class DataConfig:
             folder. A source that is a folder holds its pictures itself.
         validation_share: share of the training pictures held out when ``validation`` is empty.
         max_length: longest caption in tokens, the end token included.
+        max_question: longest question in tokens, where there are questions.
         workers: processes that read and augment; 0 does it in the training process.
         cache: keep the fitted pictures in memory.
+        share_pictures: draw the captions, or questions, of one picture together, and encode it once for them.
         skip_share: the largest share of a source's pictures that may be missing, broken or without a caption,
             and is then left out; above it training does not begin.
         check_pictures: how pictures are looked at before training: ``"header"``, ``"decode"`` or ``"off"``.
@@ -56,8 +58,10 @@ class DataConfig:
     images: tuple[str, ...] = ()
     validation_share: float = 0.0
     max_length: int = 20
+    max_question: int = 24
     workers: int = 0
     cache: bool = False
+    share_pictures: bool = False
     skip_share: float = 0.0
     check_pictures: PictureCheck = "header"
     allow_leaks: bool = False
@@ -82,6 +86,8 @@ class DataConfig:
             )
         if not isinstance(self.max_length, int) or self.max_length < 2:
             raise ConfigError(f"data max_length = {self.max_length!r} must be 2 or more: a word and the end")
+        if not isinstance(self.max_question, int) or not 1 <= self.max_question <= MAX_QUESTION:
+            raise ConfigError(f"data max_question = {self.max_question!r} must be from 1 to {MAX_QUESTION}")
 
 
 @dataclass(frozen=True)
@@ -159,6 +165,7 @@ class TrainConfig:
     data: DataConfig = field(default_factory=DataConfig)
     image: ImageSpec = field(default_factory=lambda: ImageSpec(224, 224, IMAGENET_MEAN, IMAGENET_STD))
     vocabulary: VocabularyConfig = field(default_factory=VocabularyConfig)
+    question_vocabulary: VocabularyConfig = field(default_factory=VocabularyConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     training: OptimConfig = field(default_factory=OptimConfig)
@@ -188,6 +195,7 @@ class TrainConfig:
         sections = {
             "data": DataConfig,
             "vocabulary": VocabularyConfig,
+            "question_vocabulary": VocabularyConfig,
             "augment": AugmentConfig,
             "model": ModelConfig,
             "training": OptimConfig,
@@ -215,7 +223,9 @@ class TrainConfig:
         values = self.to_dict()
         for key in SOURCES:
             values["data"][key] = [
-                entry.relative_to(folder) if isinstance(entry, Source) else str(folder / entry)
+                Source.of(entry).relative_to(folder)
+                if isinstance(entry, Source) or entry == EASY_VQA
+                else str(folder / entry)
                 for entry in getattr(self.data, key)
             ]
         values["data"]["images"] = [str(folder / entry) for entry in self.data.images]

@@ -20,14 +20,22 @@ from cnnrnn.core.extras import require
 from cnnrnn.core.manifest import ImageSpec
 from cnnrnn.core.storage import write_atomic
 from cnnrnn.core.tokenizer import Tokenizer
-from cnnrnn.data.dataset import IGNORED, Batch, CaptionDataset, Collate, EpochSampler
+from cnnrnn.data.dataset import (
+    IGNORED,
+    Batch,
+    CaptionDataset,
+    Collate,
+    EpochSampler,
+    QuestionVocabulary,
+)
 from cnnrnn.data.readers import Sample
 from cnnrnn.data.vocabulary import build_tokenizer
-from cnnrnn.models.captioner import Captioner
+from cnnrnn.models import Model, build_model
 from cnnrnn.training.checkpoint import read_checkpoint, save_checkpoint
 from cnnrnn.training.config import OptimConfig, TrainConfig
 from cnnrnn.training.curve import draw_curve
 from cnnrnn.training.greedy import greedy_captions
+from cnnrnn.training.questions import check_questions, question_examples
 from cnnrnn.training.samples import read_samples
 
 log = logging.getLogger(__name__)
@@ -96,15 +104,19 @@ class Trainer:
             raise ConfigError("training mixed_precision = 'fp16' needs CUDA; set it to 'bf16' or 'off'")
 
         samples, held_out = read_samples(config)
+        check_questions(config, [*samples, *held_out])
         saved = self._saved() if resume else None
         if saved is None:
             texts = (text for sample in samples for text in sample.captions)
             self.tokenizer = build_tokenizer(texts, config.vocabulary)
         else:
             self.tokenizer = Tokenizer.from_json(saved["tokenizer"])
+        self.questions = self._question_vocabulary(samples, saved)
+        self.collate = Collate(self.tokenizer.start, self.tokenizer.pad, self.questions)
         self.training_set = self._dataset(samples, augment=True)
         self.validation_set = self._dataset(held_out, augment=False) if held_out else None
-        self.model = Captioner(config.model, self.tokenizer.size, load_pretrained=saved is None)
+        asked = None if self.questions is None else self.questions.tokenizer.size
+        self.model = build_model(config.model, self.tokenizer.size, asked, load_pretrained=saved is None)
         self.model.encoder.grid(config.image.height, config.image.width)  # refuses a size it cannot take
         self._check_output(saved)  # after the configuration's own mistakes, such as an unknown encoder
         self.output.mkdir(parents=True, exist_ok=True)
@@ -132,6 +144,19 @@ class Trainer:
                 f"{self.last} was made by another configuration; resume with the one it was started with"
             )
 
+    def _question_vocabulary(
+        self, samples: list[Sample], saved: dict[str, Any] | None
+    ) -> QuestionVocabulary | None:
+        config = self.config
+        if config.model.question == "none":
+            return None
+        tokenizer = (
+            build_tokenizer((sample.question for sample in samples), config.question_vocabulary)
+            if saved is None
+            else Tokenizer.from_json(saved["question_tokenizer"])
+        )
+        return QuestionVocabulary(tokenizer, config.data.max_question)
+
     def _dataset(self, samples: list[Sample], *, augment: bool) -> CaptionDataset:
         config = self.config
         dataset = CaptionDataset(
@@ -142,6 +167,8 @@ class Trainer:
             augment=config.augment if augment else None,
             seed=config.seed,
             cache=config.data.cache,
+            questions=self.questions,
+            share_pictures=config.data.share_pictures,
         )
         if not len(dataset):
             raise DataError("no caption of the pictures has a token of the vocabulary; see [vocabulary]")
@@ -220,13 +247,18 @@ class Trainer:
     def _loader(self, dataset: CaptionDataset, epoch: int, first_batch: int = 0) -> DataLoader[Any]:
         options = self.config
         sampler = EpochSampler(
-            len(dataset), options.training.batch_size, seed=options.seed, epoch=epoch, first_batch=first_batch
+            len(dataset),
+            options.training.batch_size,
+            seed=options.seed,
+            epoch=epoch,
+            first_batch=first_batch,
+            groups=dataset.groups() if options.data.share_pictures else None,
         )
         return DataLoader(
             dataset,
             batch_sampler=sampler,
             num_workers=options.data.workers,
-            collate_fn=Collate(self.tokenizer.start, self.tokenizer.pad),
+            collate_fn=self.collate,
             generator=torch.Generator().manual_seed(options.seed),
         )
 
@@ -234,7 +266,10 @@ class Trainer:
         options = self.config.training
         kind = torch.float16 if options.mixed_precision == "fp16" else torch.bfloat16
         with torch.autocast(self.device.type, kind, enabled=options.mixed_precision != "off"):
-            logits = self.model(self.normalise(batch.images), batch.inputs.to(self.device))
+            asked = [tensor.to(self.device) for tensor in batch.asked]
+            rows = batch.rows[0].to(self.device) if batch.rows else None
+            images = self.normalise(batch.images)
+            logits = self.model(images, batch.inputs.to(self.device), *asked, rows=rows)
         return functional.cross_entropy(
             logits.float().flatten(0, 1),
             batch.targets.to(self.device).flatten(),
@@ -272,9 +307,9 @@ class Trainer:
         for start in range(0, len(dataset.samples), self.config.training.batch_size):
             stop = min(start + self.config.training.batch_size, len(dataset.samples))
             images = torch.stack([dataset.pixels(number) for number in range(start, stop)])
-            texts += greedy_captions(
-                self.model, self.normalise(images), self.tokenizer, self.config.data.max_length
-            )
+            asked = self.collate.asked([dataset.question(number) for number in range(start, stop)])
+            memory = self.model.memory(self.normalise(images), *(tensor.to(self.device) for tensor in asked))
+            texts += greedy_captions(self.model, memory, self.tokenizer, self.config.data.max_length)
         hits = sum(text in sample.captions for text, sample in zip(texts, dataset.samples, strict=True))
         return {"validation_loss": total / count, "validation_exact_match": hits / len(texts)}
 
@@ -313,6 +348,7 @@ class Trainer:
         content = {
             "config": _plain(self.config.to_dict()),
             "tokenizer": self.tokenizer.to_json(),
+            **self._asked(),
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
@@ -321,6 +357,13 @@ class Trainer:
             **generator,
         }
         save_checkpoint(content, *paths)
+
+    def _asked(self) -> dict[str, Any]:
+        """What a checkpoint holds of questions: their tokenizer, and some that were trained on."""
+        if self.questions is None:
+            return {}
+        examples = question_examples(self.training_set.samples)
+        return {"question_tokenizer": self.questions.tokenizer.to_json(), "questions": examples}
 
     def _restore(self, saved: dict[str, Any]) -> None:
         try:
@@ -359,14 +402,15 @@ def _configured(saved: dict[str, Any]) -> dict[str, Any] | None:
         return None
 
 
-def _optimizer(model: Captioner, options: OptimConfig) -> torch.optim.AdamW:
+def _optimizer(model: Model, options: OptimConfig) -> torch.optim.AdamW:
     """AdamW; the features' normalisation is new, as the decoder is, and learns at its rate."""
     if options.encoder_learning_rate == 0:
         model.encoder.trunk.requires_grad_(False)
     groups = []
+    rest = [model.encoder.norm, *(part for name, part in model.named_children() if name != "encoder")]
     for modules, rate in (
-        ((model.encoder.trunk,), options.encoder_learning_rate),
-        ((model.encoder.norm, model.decoder), options.learning_rate),
+        ([model.encoder.trunk], options.encoder_learning_rate),
+        (rest, options.learning_rate),
     ):
         parameters = [
             parameter for module in modules for parameter in module.parameters() if parameter.requires_grad

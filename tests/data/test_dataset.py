@@ -9,7 +9,7 @@ import torch
 
 from cnnrnn.core.manifest import ImageSpec
 from cnnrnn.data.augment import AugmentConfig
-from cnnrnn.data.dataset import IGNORED, CaptionDataset, Collate, Draw, EpochSampler
+from cnnrnn.data.dataset import IGNORED, CaptionDataset, Collate, Draw, EpochSampler, Example
 from cnnrnn.data.pictures import read_picture
 from cnnrnn.data.readers import Sample
 from cnnrnn.data.vocabulary import VocabularyConfig, build_tokenizer
@@ -48,13 +48,13 @@ def test_every_picture_with_every_caption(samples: list[Sample]) -> None:
 def test_without_augmentation_as_the_runtime_sees_it(samples: list[Sample]) -> None:
     data = dataset(samples)
     for index, sample in ((0, samples[0]), (2, samples[1])):
-        pixels, _ = data[Draw(5, index)]
+        pixels = data[Draw(5, index)].image
         assert np.array_equal(pixels.permute(1, 2, 0).numpy(), fit(read_picture(sample.image), IMAGE))
 
 
 def test_white_background_equals_the_runtime(samples: list[Sample]) -> None:
     data = dataset(samples, augment=AugmentConfig())
-    pixels, _ = data[Draw(0, 2)]
+    pixels = data[Draw(0, 2)].image
     expected = fit(read_picture(samples[1].image), IMAGE).astype(int)
     assert np.abs(pixels.permute(1, 2, 0).numpy().astype(int) - expected).max() <= 2
 
@@ -102,7 +102,7 @@ def test_sampler_goes_on_where_it_was() -> None:
 
 def test_collate_pads() -> None:
     image = torch.zeros(3, 2, 2, dtype=torch.uint8)
-    batch = Collate(start=1, pad=0)([(image, [7, 8, 2]), (image, [2])])
+    batch = Collate(start=1, pad=0)([Example(image, [7, 8, 2]), Example(image, [2])])
     assert batch.inputs.tolist() == [[1, 7, 8], [1, 0, 0]]
     assert batch.targets.tolist() == [[7, 8, 2], [2, IGNORED, IGNORED]]
     assert batch.images.shape == (2, 3, 2, 2)
