@@ -266,6 +266,14 @@ class Model:
         """
         return Phrases.of_texts(texts, self.tokenizer)
 
+    def check_questions(self, questions: Sequence[str]) -> None:
+        """Refuse questions that the bundle cannot read, before any work.
+
+        Raises:
+            OptionsError: see `cnnrnn.runtime.questions.QuestionReader.read`; or the bundle is asked nothing.
+        """
+        self._requests.read_questions(tuple(questions))
+
     def close(self) -> None:
         """Free the graphs. Calls that are running end well; closing twice does nothing."""
         backend, self._backend = self._backend, None

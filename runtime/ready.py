@@ -123,7 +123,7 @@ class Requests:
         check_names(options, {*CallOptions.__optional_keys__, *also})
         settings: dict[str, Any] = dict(options)
         color: Color = settings.pop("color", "bgr")
-        asked, questions = self._questions(settings.pop("question", None))
+        asked, questions = self.read_questions(settings.pop("question", None))
         settings["prefix"] = self._spelt(settings.get("prefix"))
         search = options_for(self.manifest, **settings)
         check_color(color)
@@ -132,7 +132,12 @@ class Requests:
         kind = prepare(backend, search, special)
         return Ready(backend, special, search, kind, color, asked, questions)
 
-    def _questions(self, given: Any) -> tuple[tuple[str, ...], Questions | None]:
+    def read_questions(self, given: Any) -> tuple[tuple[str, ...], Questions | None]:
+        """The option ``question``, as texts and as the encoder reads them.
+
+        Raises:
+            OptionsError: as `ready`.
+        """
         if self.reader is None:
             if given is not None:
                 raise OptionsError(

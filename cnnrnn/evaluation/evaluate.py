@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import cnnrnn
-from cnnrnn.core.errors import CnnrnnError, ImageError
+from cnnrnn.core.bundle import Bundle
+from cnnrnn.core.errors import CnnrnnError, DataError, ImageError
+from cnnrnn.core.manifest import Manifest
 from cnnrnn.core.storage import write_atomic
 from cnnrnn.data.pictures import usable_samples
 from cnnrnn.data.readers import PictureFile, Sample, Source, read_source
+from cnnrnn.evaluation.answering import AnswerEvaluation, evaluate_answers
 from cnnrnn.evaluation.bootstrap import Bootstrap
 from cnnrnn.evaluation.scores import CaptionScores, ScoreOptions, check_scoring, score_captions
 
@@ -82,12 +85,13 @@ def evaluate(
     skip_share: float = 0.0,
     scoring: ScoreOptions | None = None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
-) -> Evaluation:
-    """Captions every picture of the sources and scores the best hypothesis.
+) -> Evaluation | AnswerEvaluation:
+    """Captions every picture of the sources, or answers every question, and scores the best hypothesis.
 
     Args:
         bundle: a folder or a shipped bundle's name.
-        sources: as :func:`cnnrnn.data.readers.read_source` takes them.
+        sources: as :func:`cnnrnn.data.readers.read_source` takes them; with questions, of a bundle that
+            answers some.
         images: folders to look for pictures in that a source does not hold; the file's own by default.
         beams: beam width; the bundle's own by default.
         batch: pictures decoded at once.
@@ -97,18 +101,25 @@ def evaluate(
         on_progress: called with pictures done and all, after each batch.
 
     Raises:
-        DataError: a source is missing or malformed.
+        DataError: a source is missing or malformed, or its questions do not fit the bundle.
         BundleError, OptionsError: as :func:`cnnrnn.load` and the model raise them.
         MissingDependencyError: the extra ``eval`` is not installed.
     """
     scoring = scoring or ScoreOptions()
-    check_scoring(scoring)  # before any work, not after the last picture
+    opened = Bundle.open(Path(bundle))
+    answering = opened.manifest.question is not None
+    if not answering:
+        check_scoring(scoring)  # before any work, not after the last picture
     readings = [read_source(source, images) for source in sources]
     samples = usable_samples(readings, skip_share)
+    _check_samples(samples, opened.manifest)
+    skipped = sum(reading.skipped for reading in readings)
     hypotheses: list[tuple[str, ...]] = []
     failed: list[tuple[PictureFile, str]] = []
-    with cnnrnn.load(bundle, precision=precision) as model:
+    with cnnrnn.load(opened, precision=precision) as model:
         width = beams if beams is not None else model.manifest.search.beams
+        if answering:
+            return evaluate_answers(model, samples, width, skipped, scoring.bootstrap, on_progress)
         for part in _parts(samples, batch):
             for sample, result in zip(part, answers(model, part, width), strict=True):
                 if isinstance(result, CnnrnnError):
@@ -130,9 +141,23 @@ def evaluate(
             (sample.image, text, sample.captions) for sample, text in zip(samples, texts, strict=True)
         ),
         failed=tuple(failed),
-        skipped=sum(reading.skipped for reading in readings),
+        skipped=skipped,
         scoring=scoring,
     )
+
+
+def _check_samples(samples: Sequence[Sample], manifest: Manifest) -> None:
+    asked = sum(bool(sample.question) for sample in samples)
+    if manifest.question is None and asked:
+        raise DataError(
+            f"{asked} of {len(samples)} samples are questions, and the bundle {manifest.name!r} captions "
+            "pictures; judge a bundle that answers questions with them"
+        )
+    if manifest.question is not None and asked < len(samples):
+        raise DataError(
+            f"{len(samples) - asked} of {len(samples)} samples have no question, and the bundle "
+            f"{manifest.name!r} answers questions; give VQA's files, or a table of image, question and answer"
+        )
 
 
 def answers(model: Model, samples: Sequence[Sample], beams: int) -> list[Result | CnnrnnError]:
