@@ -145,13 +145,13 @@ class Requests:
                     "pictures; leave the question out"
                 )
             return (), None
-        if given is None or (not isinstance(given, str) and not given):
+        texts = tuple(given) if isinstance(given, (list, tuple)) else (given,)
+        if given is None or not texts:
             example = self.reader.spec.examples[0]
             raise OptionsError(
                 f"the bundle {self.manifest.name!r} answers questions about pictures; give "
                 f"question={example!r}, for example"
             )
-        texts = (given,) if isinstance(given, str) else tuple(given)
         return texts, self.reader.read(texts)
 
     def _spelt(self, prefix: Any) -> Any:

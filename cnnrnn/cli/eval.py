@@ -26,6 +26,7 @@ from cnnrnn.core.storage import check_folder_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from cnnrnn.core.manifest import Manifest
     from cnnrnn.data.readers import Source
     from cnnrnn.evaluation import AnswerEvaluation, Evaluation
 
@@ -74,6 +75,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="write a page of the best, the worst and some other pictures, with captions and attention",
     )
+    parser.add_argument(
+        "--card",
+        type=Path,
+        metavar="FILE",
+        help="write the bundle's model card, with these scores (Markdown)",
+    )
     _add_scoring(parser.add_argument_group("scoring"))
 
 
@@ -119,42 +126,19 @@ def run(arguments: argparse.Namespace) -> int:
     for folder in arguments.images:
         if not folder.is_dir():
             raise OptionsError(f"--images is {folder}, and there is no such folder; give the pictures' own")
-    for file in (arguments.captions, arguments.html):
+    for file in (arguments.captions, arguments.html, arguments.card):
         if file is not None:
             check_folder_of(file)
-    from cnnrnn.data.readers import Source
-    from cnnrnn.evaluation import Bootstrap, Evaluation, ScoreOptions, evaluate
-
-    split = tuple(arguments.split)
-    sources = [Source(str(source), split=split) for source in arguments.data]
-
-    progress: list[Progress] = []
-
-    def on_progress(done: int, total: int) -> None:
-        if not progress:
-            progress.append(Progress(total, "answers"))
-        progress[0].update(done)
-
-    evaluation = evaluate(
-        arguments.bundle,
-        sources or _own_sources(arguments.bundle, split or ("test",)),
-        images=arguments.images,
-        beams=arguments.beams,
-        batch=arguments.batch,
-        precision=arguments.precision,
-        skip_share=arguments.skip_share,
-        scoring=ScoreOptions(
-            arguments.tokenizer,
-            java=not arguments.no_java,
-            bootstrap=Bootstrap(resamples=arguments.resamples, seed=arguments.seed),
-        ),
-        on_progress=on_progress,
-    )
+    evaluation = _evaluate(arguments)
     if arguments.captions is not None:
         evaluation.write_captions(arguments.captions)
+    from cnnrnn.evaluation import Evaluation
+
     rows = _rows(evaluation) if isinstance(evaluation, Evaluation) else _answer_rows(evaluation)
     if arguments.html is not None:
         write_eval_page(arguments.html, evaluation, rows, arguments.bundle, arguments.precision)
+    if arguments.card is not None:
+        _write_card(arguments, rows, evaluation)
     if arguments.json:
         print_json(evaluation.to_dict())
     elif isinstance(evaluation, Evaluation):
@@ -166,16 +150,65 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if evaluation.failed else 0
 
 
-def _own_sources(bundle: str, split: tuple[str, ...]) -> list[Source]:
+def _evaluate(arguments: argparse.Namespace) -> Evaluation | AnswerEvaluation:
+    """Judge the bundle as what it is."""
+    from cnnrnn.core.bundle import Bundle
+    from cnnrnn.data.readers import Source
+    from cnnrnn.evaluation import Bootstrap, ScoreOptions, evaluate, evaluate_questions
+
+    manifest = Bundle.open(arguments.bundle).manifest
+    split = tuple(arguments.split)
+    sources = [Source(str(source), split=split) for source in arguments.data]
+    sources = sources or _own_sources(manifest, split or ("test",))
+    bootstrap = Bootstrap(resamples=arguments.resamples, seed=arguments.seed)
+    progress: list[Progress] = []
+
+    def on_progress(done: int, total: int) -> None:
+        if not progress:
+            progress.append(Progress(total, "pictures" if manifest.question is None else "questions"))
+        progress[0].update(done)
+
+    how = {
+        "images": arguments.images,
+        "beams": arguments.beams,
+        "precision": arguments.precision,
+        "skip_share": arguments.skip_share,
+        "on_progress": on_progress,
+    }
+    if manifest.question is not None:
+        return evaluate_questions(arguments.bundle, sources, bootstrap=bootstrap, **how)
+    scoring = ScoreOptions(arguments.tokenizer, java=not arguments.no_java, bootstrap=bootstrap)
+    return evaluate(arguments.bundle, sources, batch=arguments.batch, scoring=scoring, **how)
+
+
+def _write_card(
+    arguments: argparse.Namespace,
+    rows: list[tuple[str, ...]],
+    evaluation: Evaluation | AnswerEvaluation,
+) -> None:
+    from cnnrnn.cli.eval_card import write_card
+    from cnnrnn.core.bundle import Bundle
+
+    scores = evaluation.scores
+    count = f"{scores.questions} questions" if hasattr(scores, "questions") else f"{scores.pictures} pictures"
+    data = [str(source) for source in arguments.data] or ["the bundle's own test data"]
+    split = f", split {' and '.join(arguments.split)}" if arguments.split else ""
+    judged = {
+        "judged on": f"{', '.join(Path(source).name for source in data)}{split}: {count}",
+        "search": f"beam {evaluation.beams}, {arguments.precision or 'fp32'}, ONNX Runtime on a CPU",
+        "intervals": f"bootstrap over {arguments.resamples} draws, seed {arguments.seed}",
+    }
+    write_card(arguments.card, Bundle.open(arguments.bundle).manifest, rows, judged)
+
+
+def _own_sources(manifest: Manifest, split: tuple[str, ...]) -> list[Source]:
     """What the bundle's recipe names for a split, where it is data that a package holds.
 
     Raises:
         OptionsError: it names none, or data of the one who trained it.
     """
-    from cnnrnn.core.bundle import Bundle
     from cnnrnn.data.readers import Source
 
-    manifest = Bundle.open(bundle).manifest
     data = manifest.provenance.get("training", {}).get("data", {})
     named = [entry for part in split for entry in data.get(part, ())]
     if not named or any(not isinstance(entry, dict) or entry["path"] != EASY_VQA for entry in named):

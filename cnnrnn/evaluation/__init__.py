@@ -1,7 +1,7 @@
-"""Judging a bundle's captions against what people wrote. Needs no torch."""
+"""Judging a bundle's captions, or answers, against what people wrote. Needs no torch."""
 
 from cnnrnn.evaluation.answer_scores import AnswerScores, score_answers, vqa_accuracy
-from cnnrnn.evaluation.answering import AnswerEvaluation, ask
+from cnnrnn.evaluation.answering import AnswerEvaluation, ask, evaluate_questions
 from cnnrnn.evaluation.bootstrap import Bootstrap
 from cnnrnn.evaluation.evaluate import Evaluation, answers, evaluate
 from cnnrnn.evaluation.scores import METRICS, CaptionScores, ScoreOptions, score_captions
@@ -17,6 +17,7 @@ __all__ = [
     "answers",
     "ask",
     "evaluate",
+    "evaluate_questions",
     "score_answers",
     "score_captions",
     "vqa_accuracy",

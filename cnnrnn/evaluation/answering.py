@@ -9,11 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import cnnrnn
+from cnnrnn.core.bundle import Bundle
 from cnnrnn.core.errors import ImageError, NotFiniteError
 from cnnrnn.core.storage import write_atomic
-from cnnrnn.data.readers import PictureFile, Sample
+from cnnrnn.data.readers import PictureFile, Sample, Source
 from cnnrnn.evaluation.answer_scores import AnswerScores, normalised, score_answers
 from cnnrnn.evaluation.bootstrap import Bootstrap
+from cnnrnn.evaluation.judged import read_judged
 
 if TYPE_CHECKING:
     from cnnrnn.runtime.model import Model
@@ -81,21 +84,53 @@ class AnswerEvaluation:
         write_atomic(path, ("\n".join(lines) + "\n").encode())
 
 
-def evaluate_answers(
-    model: Model,
-    samples: Sequence[Sample],
-    beams: int,
-    skipped: int,
-    bootstrap: Bootstrap,
-    on_progress: Callable[[int, int], None],
+def evaluate_questions(
+    bundle: str | Path,
+    sources: Sequence[str | Path | Source],
+    *,
+    images: Sequence[str | Path] = (),
+    beams: int | None = None,
+    precision: str | None = None,
+    skip_share: float = 0.0,
+    bootstrap: Bootstrap | None = None,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> AnswerEvaluation:
-    """Ask everything; the questions of one picture together.
+    """Asks every question of the sources, those of one picture together, and scores the best hypothesis.
 
     Args:
-        samples: each with a question.
-        skipped: questions that were left out before.
+        bundle: a folder or a shipped bundle's name, of one that answers questions.
+        sources, images, beams, precision, skip_share: as of :func:`cnnrnn.evaluation.evaluate`.
+        bootstrap: of the intervals; the defaults, where there is none.
         on_progress: called with questions answered and all, after each picture.
+
+    Raises:
+        DataError: a source is missing or malformed, or the bundle is not of that kind.
+        BundleError, OptionsError: as :func:`cnnrnn.load` and the model raise them.
     """
+    bootstrap = bootstrap or Bootstrap()
+    opened = Bundle.open(Path(bundle))
+    samples, skipped = read_judged(opened.manifest, sources, images, skip_share)
+    with cnnrnn.load(opened, precision=precision) as model:
+        width = beams if beams is not None else model.manifest.search.beams
+        texts, failed = _answers(model, samples, width, on_progress)
+    answers, without = [sample.captions for sample in samples], Bootstrap(resamples=0)
+    return AnswerEvaluation(
+        bundle=opened.manifest.name,
+        beams=width,
+        scores=score_answers(texts, answers, bootstrap),
+        frequent=score_answers([_most_frequent(samples)] * len(samples), answers, without),
+        question_only=score_answers(_by_question(samples), answers, without),
+        answers=tuple(zip(samples, texts, strict=True)),
+        failed=failed,
+        skipped=skipped,
+        bootstrap=bootstrap,
+    )
+
+
+def _answers(
+    model: Model, samples: Sequence[Sample], beams: int, on_progress: Callable[[int, int], None]
+) -> tuple[list[str], tuple[tuple[PictureFile, str], ...]]:
+    """Each sample's answer, empty where its picture cannot be read, and those pictures."""
     given: dict[int, str] = {}
     failed: list[tuple[PictureFile, str]] = []
     for numbers in _by_picture(samples):
@@ -107,19 +142,7 @@ def evaluate_answers(
             failed.append((picture, str(found)))
             given.update((number, "") for number in numbers)
         on_progress(len(given), len(samples))
-    texts, answers = [given[number] for number in range(len(samples))], [one.captions for one in samples]
-    without = Bootstrap(resamples=0)
-    return AnswerEvaluation(
-        bundle=model.manifest.name,
-        beams=beams,
-        scores=score_answers(texts, answers, bootstrap),
-        frequent=score_answers([_most_frequent(samples)] * len(samples), answers, without),
-        question_only=score_answers(_by_question(samples), answers, without),
-        answers=tuple(zip(samples, texts, strict=True)),
-        failed=tuple(failed),
-        skipped=skipped,
-        bootstrap=bootstrap,
-    )
+    return [given[number] for number in range(len(samples))], tuple(failed)
 
 
 def ask(

@@ -11,13 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import cnnrnn
 from cnnrnn.core.bundle import Bundle
-from cnnrnn.core.errors import CnnrnnError, DataError, ImageError
-from cnnrnn.core.manifest import Manifest
+from cnnrnn.core.errors import CnnrnnError, ImageError
 from cnnrnn.core.storage import write_atomic
-from cnnrnn.data.pictures import usable_samples
-from cnnrnn.data.readers import PictureFile, Sample, Source, read_source
-from cnnrnn.evaluation.answering import AnswerEvaluation, evaluate_answers
+from cnnrnn.data.readers import PictureFile, Sample, Source
 from cnnrnn.evaluation.bootstrap import Bootstrap
+from cnnrnn.evaluation.judged import read_judged
 from cnnrnn.evaluation.scores import CaptionScores, ScoreOptions, check_scoring, score_captions
 
 if TYPE_CHECKING:
@@ -85,13 +83,13 @@ def evaluate(
     skip_share: float = 0.0,
     scoring: ScoreOptions | None = None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
-) -> Evaluation | AnswerEvaluation:
-    """Captions every picture of the sources, or answers every question, and scores the best hypothesis.
+) -> Evaluation:
+    """Captions every picture of the sources and scores the best hypothesis.
 
     Args:
-        bundle: a folder or a shipped bundle's name.
-        sources: as :func:`cnnrnn.data.readers.read_source` takes them; with questions, of a bundle that
-            answers some.
+        bundle: a folder or a shipped bundle's name, of one that captions pictures;
+            :func:`cnnrnn.evaluation.evaluate_questions` is for those that answer questions.
+        sources: as :func:`cnnrnn.data.readers.read_source` takes them.
         images: folders to look for pictures in that a source does not hold; the file's own by default.
         beams: beam width; the bundle's own by default.
         batch: pictures decoded at once.
@@ -101,25 +99,18 @@ def evaluate(
         on_progress: called with pictures done and all, after each batch.
 
     Raises:
-        DataError: a source is missing or malformed, or its questions do not fit the bundle.
+        DataError: a source is missing or malformed, or the bundle is not of that kind.
         BundleError, OptionsError: as :func:`cnnrnn.load` and the model raise them.
         MissingDependencyError: the extra ``eval`` is not installed.
     """
     scoring = scoring or ScoreOptions()
+    check_scoring(scoring)  # before any work, not after the last picture
     opened = Bundle.open(Path(bundle))
-    answering = opened.manifest.question is not None
-    if not answering:
-        check_scoring(scoring)  # before any work, not after the last picture
-    readings = [read_source(source, images) for source in sources]
-    samples = usable_samples(readings, skip_share)
-    _check_samples(samples, opened.manifest)
-    skipped = sum(reading.skipped for reading in readings)
+    samples, skipped = read_judged(opened.manifest, sources, images, skip_share)
     hypotheses: list[tuple[str, ...]] = []
     failed: list[tuple[PictureFile, str]] = []
     with cnnrnn.load(opened, precision=precision) as model:
         width = beams if beams is not None else model.manifest.search.beams
-        if answering:
-            return evaluate_answers(model, samples, width, skipped, scoring.bootstrap, on_progress)
         for part in _parts(samples, batch):
             for sample, result in zip(part, answers(model, part, width), strict=True):
                 if isinstance(result, CnnrnnError):
@@ -144,20 +135,6 @@ def evaluate(
         skipped=skipped,
         scoring=scoring,
     )
-
-
-def _check_samples(samples: Sequence[Sample], manifest: Manifest) -> None:
-    asked = sum(bool(sample.question) for sample in samples)
-    if manifest.question is None and asked:
-        raise DataError(
-            f"{asked} of {len(samples)} samples are questions, and the bundle {manifest.name!r} captions "
-            "pictures; judge a bundle that answers questions with them"
-        )
-    if manifest.question is not None and asked < len(samples):
-        raise DataError(
-            f"{len(samples) - asked} of {len(samples)} samples have no question, and the bundle "
-            f"{manifest.name!r} answers questions; give VQA's files, or a table of image, question and answer"
-        )
 
 
 def answers(model: Model, samples: Sequence[Sample], beams: int) -> list[Result | CnnrnnError]:

@@ -70,7 +70,7 @@ def recognise(source: Source) -> Found:
 
 def _easy_vqa(source: Source) -> Found:
     """One split of the data set that the package ``easy-vqa`` holds, as it published them."""
-    package = require("easy_vqa", extra="train")
+    package = require("easy_vqa", extra="eval")
     if len(source.split) != 1 or source.split[0] not in ("train", "test"):
         raise DataError(
             f"{EASY_VQA} has the splits train and test, and split = {list(source.split)!r}; choose one, such "
