@@ -83,7 +83,7 @@ def test_it_answers_its_official_test_questions(tmp_path: Path, capsys: pytest.C
     assert scores["accuracy"] == scores["exact_match"] >= 0.998
     low, high = scores["intervals"]["accuracy"]
     assert low <= scores["accuracy"] <= high
-    # By counting: 'no' is the answer to 3,611 of them, and a question of yes or no gets its likelier one.
+    # By counting: 'yes' is the answer to 3,611 of them, and a question of yes or no gets its likelier one.
     assert scores["floor_most_frequent"]["accuracy"] < 0.5
     assert 0.5 < scores["floor_question_only"]["accuracy"] < 0.8
     assert "## How good it is" in card.read_text()
