@@ -101,6 +101,17 @@ class CaptionDataset(Dataset[tuple[Tensor, list[int]]]):
                 pixels = self._augment(pixels)
         return pixels, self._tokens[draw.example]
 
+    def sample_number(self, example: int) -> int:
+        """Which of ``samples`` an example's picture is."""
+        return self._pairs[example]
+
+    def references(self) -> list[list[list[int]]]:
+        """Of each of ``samples`` its captions as token ids, cut as they are trained on, end token included."""
+        found: list[list[list[int]]] = [[] for _ in self.samples]
+        for number, tokens in zip(self._pairs, self._tokens, strict=True):
+            found[number].append(tokens)
+        return found
+
     def pixels(self, number: int) -> Tensor:
         """The fitted picture of a sample, (3, H, W) uint8; premultiplied RGBA where it is to be augmented."""
         if self._cache is not None and number in self._cache:
