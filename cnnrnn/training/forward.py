@@ -86,13 +86,13 @@ class Forward(nn.Module):
             columns: list[Tensor] = []
             for tokens in inputs.unbind(dim=1):
                 if columns and own_words:
-                    tokens = _mixed(tokens, columns[-1].detach()[:, 0], own_words)
+                    tokens = _some_own(tokens, columns[-1].detach()[:, 0], own_words)
                 logits, state = self.step(tokens.unsqueeze(1), state, memory)
                 columns.append(logits)
             return torch.cat(columns, dim=1).float()
 
 
-def _mixed(words: Tensor, logits: Tensor, own_words: float) -> Tensor:
+def _some_own(words: Tensor, logits: Tensor, own_words: float) -> Tensor:
     """(B,) the captions' words, some of them put in place by draws from the (B, V) logits."""
     drawn = torch.multinomial(functional.softmax(logits.float(), dim=-1), 1)[:, 0]
     return torch.where(torch.rand(words.shape, device=words.device) < own_words, drawn, words)

@@ -24,8 +24,8 @@ def greedy_captions(model: Captioner, images: Tensor, tokenizer: Tokenizer, max_
     """
     memory = model.encode(images)
     state = {name: value.unsqueeze(1) for name, value in model.initial_state(memory).items()}
-    tokens = torch.full((len(images), 1), tokenizer.start)
-    done = torch.zeros(len(images), dtype=torch.bool)
+    tokens = torch.full((len(images), 1), tokenizer.start, device=images.device)
+    done = torch.zeros(len(images), dtype=torch.bool, device=images.device)
     chosen: list[Tensor] = []
     for _ in range(max_length):
         logits, state, *_ = model.step(tokens, state, memory)

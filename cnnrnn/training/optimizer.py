@@ -37,7 +37,7 @@ class EncoderSwitch:
 def build_optimizer(
     model: Captioner, trunk: list[nn.Parameter], rates: tuple[float, float], weight_decay: float
 ) -> torch.optim.AdamW:
-    """AdamW; the features' normalisation is new, as the decoder is, and learns at its rate.
+    """AdamW; all but the trunk is new, the features' normalisation too, and learns at the decoder's rate.
 
     Args:
         model: the captioner.
@@ -46,7 +46,8 @@ def build_optimizer(
         weight_decay: of matrices and filters, not of biases and scales.
     """
     groups = []
-    new = [*model.encoder.norm.parameters(), *model.decoder.parameters()]
+    old = set(map(id, model.encoder.trunk.parameters()))
+    new = [parameter for parameter in model.parameters() if id(parameter) not in old]
     for parameters, rate in ((trunk if rates[1] else [], rates[1]), (new, rates[0])):
         decayed = [parameter for parameter in parameters if parameter.dim() > 1]
         plain = [parameter for parameter in parameters if parameter.dim() <= 1]

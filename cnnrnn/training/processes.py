@@ -28,6 +28,11 @@ class Processes:
     count: int
     device: torch.device
 
+    @classmethod
+    def alone(cls) -> Processes:
+        """One process, on the GPU where there is one."""
+        return cls(0, 1, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+
     @property
     def first(self) -> bool:
         """Whether it is the one that writes checkpoints, metrics and the log."""
@@ -84,7 +89,7 @@ def join_processes() -> Iterator[Processes]:
     cuda = torch.cuda.is_available()
     count, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
     if count == 1:
-        yield Processes(0, 1, torch.device("cuda" if cuda else "cpu"))
+        yield Processes.alone()
         return
     local = int(os.environ.get("LOCAL_RANK", "0"))
     if cuda and local >= torch.cuda.device_count():

@@ -85,7 +85,7 @@ class SelfCritical(nn.Module):
             (B, K, T) tokens, padded after the end token, and (B, K) their log-probabilities.
         """
         tokenizer = self.reward.tokenizer
-        state = {name: value.expand(-1, beams, -1) for name, value in state.items()}
+        state = {name: value.expand(-1, beams, *value.shape[2:]) for name, value in state.items()}
         images = next(iter(state.values())).shape[0]
         device = self.captioner.device
         words = torch.full((images, beams), tokenizer.start, device=device)
