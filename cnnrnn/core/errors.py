@@ -94,7 +94,7 @@ class TrainingError(CnnrnnError):
 
 
 class TrainingStopped(TrainingError):
-    """A run was asked to stop by SIGTERM or Ctrl-C, and has saved all that it did: it goes on with --resume."""
+    """SIGTERM or Ctrl-C asked a run to stop. All that it did is saved, and it goes on with --resume."""
 
 
 class StorageError(CnnrnnError):

@@ -106,7 +106,7 @@ class CaptionDataset(Dataset[tuple[Tensor, list[int]]]):
         return self._pairs[example]
 
     def references(self) -> list[list[list[int]]]:
-        """Of each of ``samples`` its captions as token ids, cut as they are trained on, end token included."""
+        """Of each sample its captions as token ids, cut as they are trained on, with their end token."""
         found: list[list[list[int]]] = [[] for _ in self.samples]
         for number, tokens in zip(self._pairs, self._tokens, strict=True):
             found[number].append(tokens)

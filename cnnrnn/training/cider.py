@@ -1,7 +1,8 @@
 """CIDEr-D (Vedantam et al. 2015) over arrays of token ids, fast enough to be a reward at every step.
 
-The formula is ``pycocoevalcap``'s, to the last of its habits: a caption's length is the number of its word pairs,
-words that no reference has weigh the most, and the mean is over one to four words and then over references.
+The formula is ``pycocoevalcap``'s, to the last of its habits: a caption's length is the number of its word
+pairs, words that no reference has weigh the most, and the mean is over one to four words and then over
+references.
 """
 
 from __future__ import annotations

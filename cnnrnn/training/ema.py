@@ -7,6 +7,8 @@ import copy
 import torch
 from torch import Tensor, nn
 
+from cnnrnn.models.captioner import Captioner
+
 
 class AveragedModel:
     """average = d average + (1 - d) weights after each step, d growing to ``decay`` while there are few.
@@ -22,7 +24,7 @@ class AveragedModel:
         model: the averaged one, in eval mode.
     """
 
-    def __init__(self, model: nn.Module, decay: float) -> None:
+    def __init__(self, model: Captioner, decay: float) -> None:
         self.decay = decay
         self.model = copy.deepcopy(model).eval().requires_grad_(False)
 

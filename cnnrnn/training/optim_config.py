@@ -98,15 +98,17 @@ class OptimConfig:
             )
         if self.encoder_from_epoch > self.epochs:
             raise ConfigError(
-                f"training encoder_from_epoch = {self.encoder_from_epoch} and epochs = {self.epochs}: the encoder "
-                "would never learn; say so with encoder_learning_rate = 0"
+                f"training encoder_from_epoch = {self.encoder_from_epoch} and epochs = {self.epochs}: "
+                "the encoder would never learn; say so with encoder_learning_rate = 0"
             )
         if not 0 <= self.scheduled_sampling <= 1:
             raise ConfigError(
                 f"training scheduled_sampling = {self.scheduled_sampling!r} is a probability, from 0 to 1"
             )
         if not 0 <= self.ema < 1:
-            raise ConfigError(f"training ema = {self.ema!r} is a decay, from 0 (off) to below 1; usual is 0.999")
+            raise ConfigError(
+                f"training ema = {self.ema!r} is a decay, from 0 (off) to below 1; usual is 0.999"
+            )
         if not isinstance(self.compile, bool) or not isinstance(self.init_from, str):
             raise ConfigError(
                 f"training compile = {self.compile!r} must be true or false, and "

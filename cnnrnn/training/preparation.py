@@ -94,9 +94,7 @@ class Preparation:
         """The run's position, at its beginning or where its checkpoint is."""
         self.state = RunState(self.config, self.tokenizer, self.model, self.averaged)
         self.progress = saved_progress(start.saved, self.last)
-        self.stage = (
-            self.parts.self_critical() if self.progress.self_critical else self.parts.cross_entropy()
-        )
+        self.stage = self.parts.self_critical() if self.progress.self_critical else self.parts.cross_entropy()
         if start.saved is not None:
             self.state.restore(start.saved, self.stage.optimization, self.last)
 

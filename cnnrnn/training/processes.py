@@ -47,7 +47,7 @@ class Processes:
         return list(map(float, total.tolist()))
 
     def gather(self, values: Sequence[Any]) -> list[Any]:
-        """The values of all processes, taken in turns, so that what was dealt out in turns is in its order."""
+        """The values of all processes, taken in turns: what was dealt out in turns is in order again."""
         if self.count == 1:
             return list(values)
         parts: list[Any] = [None] * self.count
@@ -94,8 +94,8 @@ def join_processes() -> Iterator[Processes]:
     local = int(os.environ.get("LOCAL_RANK", "0"))
     if cuda and local >= torch.cuda.device_count():
         raise ConfigError(
-            f"process {local} of this machine has no GPU, there are {torch.cuda.device_count()}; give torchrun "
-            f"--nproc-per-node {torch.cuda.device_count()}"
+            f"process {local} of this machine has no GPU, there are {torch.cuda.device_count()}; give "
+            f"torchrun --nproc-per-node {torch.cuda.device_count()}"
         )
     device = torch.device("cuda", local) if cuda else torch.device("cpu")
     if cuda:
@@ -110,8 +110,8 @@ def join_processes() -> Iterator[Processes]:
         if not _lost(error):
             raise
         raise TrainingError(
-            f"process {rank} of {count} lost another one: {str(error).partition(chr(10))[0]}. See what that one "
-            "said; the last checkpoint is whole: go on with --resume"
+            f"process {rank} of {count} lost another one: {str(error).partition(chr(10))[0]}. See what "
+            "that one said; the last checkpoint is whole: go on with --resume"
         ) from error
     distributed.destroy_process_group()
 
@@ -137,5 +137,5 @@ def synchronise_norms(model: nn.Module) -> int:
         if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.training
     ]
     for parent, name, module in found:
-        setattr(parent, name, nn.SyncBatchNorm.convert_sync_batchnorm(module))
+        setattr(parent, name, nn.SyncBatchNorm.convert_sync_batchnorm(module))  # type: ignore[no-untyped-call]
     return len(found)

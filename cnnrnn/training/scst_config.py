@@ -42,6 +42,6 @@ class ScstConfig:
             raise ConfigError(f"scst baseline = {self.baseline!r} must be one of greedy, mean")
         if self.baseline == "mean" and self.samples < 2:
             raise ConfigError(
-                f"scst baseline = 'mean' is the mean of a picture's other samples, and samples = {self.samples} "
-                "leaves none; set samples to 2 or more, or baseline to 'greedy'"
+                f"scst baseline = 'mean' is the mean of a picture's other samples, and samples = "
+                f"{self.samples} leaves none; set samples to 2 or more, or baseline to 'greedy'"
             )

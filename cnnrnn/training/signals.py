@@ -12,8 +12,8 @@ ASKING = (signal.SIGINT, signal.SIGTERM)
 class StopSignals:
     """While this is open, the first such signal is kept in ``asked``; the next does what it did before.
 
-    The handlers that were there are put back by the first signal, and when this is closed. Outside of the main
-    thread, where Python takes no handlers, nothing is caught.
+    The handlers that were there are put back by the first signal, and when this is closed. Outside of the
+    main thread, where Python takes no handlers, nothing is caught.
 
     Attributes:
         asked: the signal's name, or empty.
@@ -46,5 +46,5 @@ class StopSignals:
 
 
 def ignore_interrupts(_: int) -> None:
-    """In a process that reads pictures: Ctrl-C reaches all of a terminal's, and its batches are still wanted."""
+    """In a process that reads pictures: Ctrl-C reaches it too, and its batches are still wanted."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)

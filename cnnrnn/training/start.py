@@ -113,9 +113,7 @@ class Start:
 
     def _other_run(self, path: str) -> dict[str, Any]:
         if not Path(path).is_file():
-            raise ConfigError(
-                f"training init_from = {path!r}: no such file; give a run's best.pt or last.pt, or leave it out"
-            )
+            raise ConfigError(f"training init_from = {path!r}: no such file; give a run's best.pt or last.pt")
         found = read_checkpoint(path)
         other = _configured(found)
         if other is None:
@@ -125,8 +123,8 @@ class Start:
         for name, value in theirs.to_dict().items():
             if value != (wanted := getattr(ours, name)):
                 raise ConfigError(
-                    f"training init_from = {path!r} has a model with {name} = {value!r}, and [model] {name} = "
-                    f"{wanted!r}; set it to {value!r}, or train anew"
+                    f"training init_from = {path!r} has a model with {name} = {value!r}, and [model] {name} "
+                    f"= {wanted!r}; set it to {value!r}, or train anew"
                 )
         vocabulary = other["vocabulary"]
         for name in ("kind", "lowercase", "punctuation"):
@@ -143,8 +141,8 @@ class Start:
         if absent:
             listed = ", ".join(map(repr, sorted(absent)[:SHOWN]))
             raise ConfigError(
-                f"the vocabulary of init_from = {self.config.training.init_from!r} has {given.size} tokens and "
-                f"lacks {len(absent)} words that the captions have at least "
+                f"the vocabulary of init_from = {self.config.training.init_from!r} has {given.size} tokens "
+                f"and lacks {len(absent)} words that the captions have at least "
                 f"{self.config.vocabulary.min_count} times: {listed}; raise [vocabulary] min_count, by which "
                 "they become <unk>, or train anew"
             )

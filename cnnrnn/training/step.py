@@ -81,7 +81,7 @@ def optimize(
         with _without_exchange(module, last=number == len(shares)):
             loss, others = module(share)
             scaled = loss * (processes.count / max(terms, 1))
-            optimization.scaler.scale(scaled).backward()  # type: ignore[no-untyped-call]
+            optimization.scaler.scale(scaled).backward()
         for name, value in {"loss": loss.item(), **others}.items():
             sums[name] = sums.get(name, 0.0) + value
     totals = dict(zip(sums, processes.sum(*sums.values()), strict=True))

@@ -1,4 +1,4 @@
-"""The training loop: cross-entropy, then self-critical sequence training, end to end and exactly resumable."""
+"""The training loop: cross-entropy, then self-critical sequence training, exactly resumable."""
 
 from __future__ import annotations
 
@@ -179,7 +179,7 @@ class Trainer:
 
     def _step(self, shares: list[Share], module: nn.Module) -> None:
         progress, stage = self.progress, self.stage
-        # Seeded by the position, dropout and sampling are the same whatever came before: nothing has to be saved.
+        # Seeded by the position, dropout and sampling are the same whatever came before: nothing to be saved.
         torch.manual_seed(mix_seed(self.config.seed, progress.epoch, progress.batch, self.processes.rank))
         if isinstance(stage.objective, CrossEntropy):
             done = progress.steps / max(self.config.training.epochs * stage.steps - 1, 1)
@@ -286,6 +286,6 @@ class Trainer:
         progress = self.progress
         raise TrainingStopped(
             f"{self._signals.asked or 'a signal to another process'} stopped the run in epoch "
-            f"{progress.epoch + 1}, after batch {progress.batch} of {self.stage.batches.count}; {self.last} has "
-            "all of it: go on with --resume"
+            f"{progress.epoch + 1}, after batch {progress.batch} of {self.stage.batches.count}; {self.last} "
+            "has all of it: go on with --resume"
         )
