@@ -153,7 +153,7 @@ def worker_ended(error: RuntimeError) -> TrainingError | None:
         return None
     return TrainingError(
         f"a process that reads pictures has ended: {text.splitlines()[-1]}. Killed, it is mostly memory: "
-        "fewer workers, a smaller prefetch or cache = false; a bus error is too little shared memory in /dev/shm"
+        "fewer workers, a smaller prefetch or cache = false; a bus error is too small a /dev/shm"
     )
 
 

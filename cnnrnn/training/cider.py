@@ -127,7 +127,7 @@ class CiderD:
         common = np.minimum(values[place[both]], theirs) * theirs
         products = np.bincount(pair[both], common, minlength=len(reference))
         scale = norms[caption] * order.norms[reference]
-        return np.divide(products, scale, out=products, where=scale > 0)
+        return np.divide(products, scale, out=np.zeros(len(reference)), where=scale > 0)
 
 
 def _flat(captions: Iterable[Sequence[int]]) -> tuple[Ints, Ints]:

@@ -58,8 +58,8 @@ def word_loss(logits: Tensor, batch: Batch, label_smoothing: float) -> Tensor:
 def sampling_probability(options: OptimConfig, done: float) -> float:
     """Of a word of the model's own, when a share ``done`` of the stage's steps is done.
 
-    ``"linear"`` grows evenly. ``"inverse_sigmoid"`` is 1 - k / (k + exp(i / k)) of Bengio et al. 2015, which over
-    2 k ln k steps is a sigmoid in (2 done - 1) ln k, with k = 100, stretched so as to begin at 0 exactly.
+    ``"linear"`` grows evenly. ``"inverse_sigmoid"`` is 1 - k / (k + exp(i / k)) of Bengio et al. 2015, which
+    over 2 k ln k steps is a sigmoid in (2 done - 1) ln k, with k = 100, stretched to begin at 0 exactly.
     """
     done = min(done, 1.0)
     if options.sampling_schedule == "inverse_sigmoid":
