@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch.utils.data import DataLoader, Sampler
@@ -37,14 +37,16 @@ class LoaderOptions:
     Attributes:
         batch_size: examples of a batch, over all processes.
         seed: of their order.
-        workers: processes that read; they stay from epoch to epoch.
+        workers: processes that read.
         prefetch: batches that each of them has ready.
+        stay: whether they stay from epoch to epoch, with the pictures that they have cached.
     """
 
     batch_size: int
     seed: int
     workers: int
     prefetch: int
+    stay: bool = True
 
 
 class Batches:
@@ -52,10 +54,10 @@ class Batches:
 
     Args:
         dataset: the pictures.
-        examples: those that are drawn from; all by default.
         collate: makes a batch.
         options: how they are read.
         processes: whose shares.
+        examples: those that are drawn from; all by default.
     """
 
     def __init__(
@@ -78,7 +80,7 @@ class Batches:
             collate_fn=collate,
             generator=torch.Generator().manual_seed(options.seed),
             worker_init_fn=ignore_interrupts,
-            persistent_workers=options.workers > 0,
+            persistent_workers=options.workers > 0 and options.stay,
             prefetch_factor=options.prefetch if options.workers else None,
             pin_memory=processes.device.type == "cuda",
         )
@@ -99,12 +101,27 @@ class Batches:
         except CnnrnnError as error:
             raise _as_raised(error) from error
 
+    def close(self) -> None:
+        """Ends the processes that read, which else stay until the last reference to them has gone."""
+        iterator: Any = self._loader._iterator
+        if iterator is not None:
+            iterator._shutdown_workers()
+            self._loader._iterator = None
+
     def pictures(self, epoch: int, first_batch: int, batches: int) -> list[str]:
         """The names of the pictures of some batches of an epoch, over all processes."""
         self.sampler.go_to(epoch, first_batch)
         whole = [draws for draws, _ in zip(self.sampler.whole(), range(batches), strict=False)]
         numbers = [self.dataset.sample_number(draw.example) for draws in whole for draw in draws]
         return [str(self.dataset.samples[number].image) for number in numbers]
+
+
+def first_examples(dataset: CaptionDataset) -> list[int]:
+    """An example of each picture that has one: what to draw from where a picture counts once."""
+    found: dict[int, int] = {}
+    for example in range(len(dataset)):
+        found.setdefault(dataset.sample_number(example), example)
+    return list(found.values())
 
 
 class ShareSampler(Sampler[list[Draw]]):
@@ -148,7 +165,7 @@ class ShareSampler(Sampler[list[Draw]]):
 
 def worker_ended(error: RuntimeError) -> TrainingError | None:
     """What to say where the error is torch's that a worker of a loader has died; it comes at any moment."""
-    text = str(error).strip()
+    text = str(error).strip(". \n")
     if "DataLoader worker" not in text:
         return None
     return TrainingError(

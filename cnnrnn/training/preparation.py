@@ -20,7 +20,6 @@ from cnnrnn.training.samples import read_samples
 from cnnrnn.training.stage import StageParts
 from cnnrnn.training.start import Start
 from cnnrnn.training.state import RunState, saved_progress
-from cnnrnn.training.validation import Validation
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +69,7 @@ class Preparation:
         start.check_output()  # after the configuration's own mistakes, such as an unknown encoder
         self._make_output()
         self._place_model()
-        self.validation = self._validation(validation_set) if validation_set is not None else None
+        self.validation = self.parts.validation(validation_set) if validation_set is not None else None
         self._go_on(start)
 
     def _place_model(self) -> None:
@@ -105,11 +104,6 @@ class Preparation:
             raise StorageError(
                 f"cannot make the folder {self.output}: {error.strerror or error}; give another output"
             ) from error
-
-    def _validation(self, dataset: CaptionDataset) -> Validation:
-        size = self.config.training.batch_size
-        batches = self.parts.batches(dataset, size)
-        return Validation(batches, self.tokenizer, self.config.data.max_length, size)
 
     def _dataset(self, samples: list[Sample], *, augment: bool) -> CaptionDataset:
         config = self.config

@@ -8,7 +8,7 @@ import torch
 
 from cnnrnn.core.tokenizer import Tokenizer
 from cnnrnn.data.dataset import CaptionDataset, Collate
-from cnnrnn.training.batches import Batches, LoaderOptions
+from cnnrnn.training.batches import Batches, LoaderOptions, first_examples
 from cnnrnn.training.cider import CiderD
 from cnnrnn.training.config import TrainConfig
 from cnnrnn.training.cross_entropy import CrossEntropy
@@ -17,6 +17,7 @@ from cnnrnn.training.optimizer import EncoderSwitch, build_optimizer, build_sche
 from cnnrnn.training.processes import Processes
 from cnnrnn.training.self_critical import Reward, SelfCritical
 from cnnrnn.training.step import Optimization
+from cnnrnn.training.validation import Validation
 
 
 @dataclass
@@ -40,7 +41,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class StageParts:
-    """What both stages are made of."""
+    """What both stages, and their evaluation, are made of."""
 
     config: TrainConfig
     dataset: CaptionDataset
@@ -52,7 +53,7 @@ class StageParts:
     def cross_entropy(self) -> Stage:
         """The stage of ``[training]``: an example is a picture with one of its captions."""
         options = self.config.training
-        batches = self.batches(self.dataset, options.batch_size)
+        batches = self._batches(self.dataset, options.batch_size)
         steps = -(-batches.count // options.accumulate)
         rates = (options.learning_rate, options.encoder_learning_rate)
         optimizer = self._optimizer(rates)
@@ -68,11 +69,8 @@ class StageParts:
     def self_critical(self) -> Stage:
         """The stage of ``[scst]``: an example is a picture, drawn by the first of its captions."""
         config, options = self.config, self.config.scst
-        firsts: dict[int, int] = {}
-        for example in range(len(self.dataset)):
-            firsts.setdefault(self.dataset.sample_number(example), example)
         size = options.batch_size or config.training.batch_size
-        batches = self.batches(self.dataset, size, list(firsts.values()))
+        batches = self._batches(self.dataset, size, first_examples(self.dataset))
         optimizer = self._optimizer((options.learning_rate, options.encoder_learning_rate))
         reward = Reward(
             CiderD(self.dataset.references(), self.tokenizer.size),
@@ -90,13 +88,20 @@ class StageParts:
             steps=-(-batches.count // config.training.accumulate),
         )
 
-    def batches(self, dataset: CaptionDataset, size: int, examples: list[int] | None = None) -> Batches:
-        """Of a data set, read as ``[data]`` says."""
-        data = self.config.data
+    def validation(self, dataset: CaptionDataset) -> Validation:
+        """What evaluates on a data set."""
+        size = self.config.training.batch_size
+        captions = self._batches(dataset, size)
+        pictures = self._batches(dataset, size, first_examples(dataset))
+        return Validation(captions, pictures, self.tokenizer, self.config.data.max_length)
+
+    def _batches(self, dataset: CaptionDataset, size: int, examples: list[int] | None = None) -> Batches:
+        """Of a data set, read as ``[data]`` says; those of training stay."""
+        data, stay = self.config.data, dataset is self.dataset
         return Batches(
             dataset,
             Collate(self.tokenizer.start, self.tokenizer.pad),
-            LoaderOptions(size, self.config.seed, data.workers, data.prefetch),
+            LoaderOptions(size, self.config.seed, data.workers, data.prefetch, stay),
             self.processes,
             examples,
         )

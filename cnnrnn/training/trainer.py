@@ -117,6 +117,8 @@ class Trainer:
             if (ended := worker_ended(error)) is None:
                 raise
             raise TrainingError(f"{ended}. {self._whole()}") from error
+        finally:
+            self.stage.batches.close()
         if self.progress.epoch < self.epochs:
             log.info(
                 "stopped: no better %s in %d evaluations",
@@ -253,6 +255,7 @@ class Trainer:
         log.info("cross-entropy is over after %d epochs: self-critical training begins", self.progress.epoch)
         self.progress.scst_from, self.progress.waited = self.progress.epoch, 0
         self._wrapped = None
+        self.stage.batches.close()
         self.stage = self.parts.self_critical()
 
     def _validate(self) -> dict[str, float]:

@@ -29,18 +29,18 @@ class Validation:
     """Evaluates models on one set of pictures, which the processes share out.
 
     Args:
-        batches: the pictures with their captions.
+        captions: every picture with each of its captions.
+        pictures: every picture once.
         tokenizer: the vocabulary.
         max_length: most tokens of a caption, the end token included.
-        batch_size: pictures that are captioned at once, over all processes.
     """
 
-    def __init__(self, batches: Batches, tokenizer: Tokenizer, max_length: int, batch_size: int) -> None:
-        self.batches = batches
+    def __init__(self, captions: Batches, pictures: Batches, tokenizer: Tokenizer, max_length: int) -> None:
+        self.captions = captions
+        self.pictures = pictures
         self.tokenizer = tokenizer
         self.max_length = max_length
-        self.batch_size = batch_size
-        self.processes: Processes = batches.processes
+        self.processes: Processes = captions.processes
         self._numbers: dict[str, int] = {}
         references = [sample.captions for sample in self.dataset.samples]
         self._cider = CiderD([self._words(captions) for captions in references], WORDS)
@@ -48,7 +48,7 @@ class Validation:
     @property
     def dataset(self) -> CaptionDataset:
         """The pictures."""
-        return self.batches.dataset
+        return self.captions.dataset
 
     @torch.no_grad()
     def __call__(self, forward: Forward, stop_asked: Callable[[], bool]) -> dict[str, float]:
@@ -60,16 +60,16 @@ class Validation:
             StopAsked: ``stop_asked``, which every process calls as often as the others, was true.
         """
         total = count = 0.0
-        for share in self.batches.of_epoch(0):
+        for share in self.captions.of_epoch(0):
             words = 0 if share.spare else words_of(share.batch)
             if words:
                 total += word_loss(forward.logits(share.batch), share.batch, 0.0).item()
             count += words
             _leave_if(stop_asked())
         total, count = self.processes.sum(total, count)
-        texts = self._captions(forward, stop_asked)
-        hits = [text in sample.captions for text, sample in zip(texts, self.dataset.samples, strict=True)]
-        cider = self._cider.score(range(len(texts)), self._words(texts))
+        said = self._say(forward, stop_asked)
+        hits = [text in self.dataset.samples[number].captions for number, text in said.items()]
+        cider = self._cider.score(list(said), self._words(said.values()))
         metrics = {
             "validation_loss": total / count,
             "validation_exact_match": float(np.mean(hits)),
@@ -77,19 +77,16 @@ class Validation:
         }
         return self.processes.same(metrics)
 
-    def _captions(self, forward: Forward, stop_asked: Callable[[], bool]) -> list[str]:
-        """Of all pictures, in order."""
-        samples, processes = len(self.dataset.samples), self.processes
-        texts: list[str] = []
-        for start in range(0, samples, self.batch_size):
-            numbers = range(start, min(start + self.batch_size, samples))[processes.rank :: processes.count]
-            found: list[str] = []
-            if numbers:
-                images = forward.normalise(torch.stack([self.dataset.pixels(number) for number in numbers]))
-                found = greedy_captions(forward.model, images, self.tokenizer, self.max_length)
-            texts += processes.gather(found)
+    def _say(self, forward: Forward, stop_asked: Callable[[], bool]) -> dict[int, str]:
+        """Each picture's number with its greedy caption."""
+        said: list[tuple[int, str]] = []
+        for share in self.pictures.of_epoch(0):
+            images = forward.normalise(share.batch.images)
+            texts = greedy_captions(forward.model, images, self.tokenizer, self.max_length)
+            numbers = [self.dataset.sample_number(draw.example) for draw in share.draws]
+            said += self.processes.gather([] if share.spare else list(zip(numbers, texts, strict=True)))
             _leave_if(stop_asked())
-        return texts
+        return dict(said)
 
     def _words(self, texts: Iterable[str]) -> list[Sequence[int]]:
         """Texts as the numbers of their words."""
