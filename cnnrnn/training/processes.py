@@ -116,6 +116,11 @@ def join_processes() -> Iterator[Processes]:
     distributed.destroy_process_group()
 
 
+def is_first_process() -> bool:
+    """Whether this is the process that writes and speaks: the only one, or ``torchrun``'s first."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def _lost(error: RuntimeError) -> bool:
     text = str(error)
     return isinstance(error, distributed.DistError) or "gloo" in text.lower() or "NCCL" in text

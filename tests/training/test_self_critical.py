@@ -35,6 +35,7 @@ def test_the_gradient_is_that_of_the_drawn_captions(
     """The loss and its gradient against teacher forcing of the drawn words, one caption after another."""
     config = with_training(without_chance(tiny), batch_size=4)
     trainer, objective, share = self_critical(config, samples=3, baseline=baseline)
+    trainer.encoder.set(learns=False)
     rewards, drawn = objective._rewards, []
 
     def kept(pictures: list[int], words: torch.Tensor) -> torch.Tensor:
@@ -93,7 +94,7 @@ def test_an_epoch_has_each_picture_once_and_rewards_it_by_all_its_captions(
     folder.mkdir()
     for name, texts in captions.items():
         (folder / name).symlink_to(shapes / name)
-        captions[name] = ["!", *texts, "a picture"]
+        captions[name] = ["!", *texts, " ".join(reversed(texts[0].split()))]
     (folder / "captions.json").write_text(json.dumps(captions))
     trainer, objective, _ = self_critical(replace(tiny, data=replace(tiny.data, train=(str(folder),))))
     shares = list(trainer.stage.batches.of_epoch(0))
