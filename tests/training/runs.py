@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from collections.abc import Callable
 from dataclasses import replace
@@ -64,3 +65,13 @@ def before_step(trainer: Trainer, number: int, do: Callable[[], object]) -> None
 def ask_to_stop(trainer: Trainer, number: int) -> None:
     """Sends SIGTERM while the step after that many is under way."""
     before_step(trainer, number, lambda: signal.raise_signal(signal.SIGTERM))
+
+
+def toml(config: TrainConfig) -> str:
+    """The configuration as a file; JSON's strings, numbers and lists are TOML's."""
+    values = config.to_dict()
+    sections = {name: value for name, value in values.items() if isinstance(value, dict)}
+    lines = [f"{name} = {json.dumps(value)}" for name, value in values.items() if name not in sections]
+    for section, entries in sections.items():
+        lines += [f"[{section}]", *(f"{name} = {json.dumps(value)}" for name, value in entries.items())]
+    return "\n".join(lines)

@@ -18,7 +18,7 @@ from cnnrnn.training import TrainConfig, train
 from cnnrnn.training.checkpoint import read_checkpoint
 from cnnrnn.training.processes import synchronise_norms
 from tests.training.ranks import run_together
-from tests.training.runs import close, same, without_chance
+from tests.training.runs import close, same, toml, without_chance
 
 
 @pytest.fixture
@@ -79,16 +79,6 @@ def test_torchrun_shares_out_a_batch_that_is_smaller_than_its_processes(
     assert first["train_loss"] == pytest.approx(alone["train_loss"], rel=1e-4)
     assert first["validation_cider"] == pytest.approx(alone["validation_cider"])
     assert 0 <= second["reward"] < 10
-
-
-def toml(config: TrainConfig) -> str:
-    """The configuration as a file; JSON's strings, numbers and lists are TOML's."""
-    values = config.to_dict()
-    sections = {name: value for name, value in values.items() if isinstance(value, dict)}
-    lines = [f"{name} = {json.dumps(value)}" for name, value in values.items() if name not in sections]
-    for section, entries in sections.items():
-        lines += [f"[{section}]", *(f"{name} = {json.dumps(value)}" for name, value in entries.items())]
-    return "\n".join(lines)
 
 
 def test_norms_that_learn_are_synchronised_and_no_others() -> None:

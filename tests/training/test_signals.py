@@ -5,15 +5,17 @@ from __future__ import annotations
 import signal
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from cnnrnn.cli import main
 from cnnrnn.core.errors import TrainingStopped
 from cnnrnn.training import TrainConfig, train
 from cnnrnn.training.checkpoint import read_checkpoint
 from cnnrnn.training.signals import ASKING, StopSignals
 from cnnrnn.training.trainer import Trainer
-from tests.training.runs import ask_to_stop, before_step, same
+from tests.training.runs import ask_to_stop, before_step, same, toml
 
 
 def test_the_running_batch_is_finished_and_saved(tiny: TrainConfig, tmp_path: Path) -> None:
@@ -61,6 +63,27 @@ def test_a_second_signal_ends_it_at_once(tiny: TrainConfig) -> None:
     with pytest.raises(KeyboardInterrupt):
         trainer.run()
     assert not trainer.last.exists()
+
+
+def test_the_command_ends_with_1_and_says_how_to_go_on(
+    tiny: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "run.toml").write_text(toml(tiny))
+    step = Trainer._step
+
+    def asked(trainer: Trainer, *arguments: Any) -> None:
+        signal.raise_signal(signal.SIGTERM)
+        step(trainer, *arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Trainer, "_step", asked)
+        assert main(["train", str(tmp_path / "run.toml")]) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "cnnrnn: SIGTERM stopped the run in epoch 1, after batch 1 of 4; " in said.err
+    assert "go on with --resume" in said.err
+    assert main(["train", "--resume", str(tmp_path / "run.toml")]) == 0
+    assert capsys.readouterr().out.startswith("2 epochs: ")
 
 
 def test_handlers_of_the_caller_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
