@@ -158,13 +158,21 @@ class Trainer:
             for shares in self._groups():
                 self._step(shares, self._module(learns=learns))
                 bar.update(len(shares))
-                bar.set_postfix(loss=f"{progress.loss_sum / progress.loss_count:.3f}", refresh=False)
+                bar.set_postfix(self._shown(), refresh=False)
                 progress.seconds += time.monotonic() - before
                 before = time.monotonic()
                 self._leave_if_asked()
                 if before - self._saved_at > 60 * self.config.training.checkpoint_minutes:
                     self.save(self.last)
         return self._means()
+
+    def _shown(self) -> dict[str, str]:
+        """What the progress bar says: the epoch's mean so far."""
+        progress = self.progress
+        name, total = "loss", progress.loss_sum
+        if progress.self_critical:
+            name, total = "reward", progress.reward_sum
+        return {name: f"{total / progress.loss_count:.3f}"}
 
     def _groups(self) -> Iterator[list[Share]]:
         """This process's shares of the batches of each step."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -28,7 +29,9 @@ def whole_batch(config: TrainConfig) -> TrainConfig:
     return without_chance(small, batch_size=3, accumulate=2, ema=0.9, checkpoint_minutes=0)
 
 
-def test_two_train_as_one_and_go_on_when_one_was_killed(whole_batch: TrainConfig, tmp_path: Path) -> None:
+def test_two_train_as_one_and_go_on_when_one_was_stopped_or_killed(
+    whole_batch: TrainConfig, tmp_path: Path
+) -> None:
     alone = train(whole_batch)
     two = replace(whole_batch, output=str(tmp_path / "two"))
     assert run_together(two) == [0, 0]
@@ -36,13 +39,18 @@ def test_two_train_as_one_and_go_on_when_one_was_killed(whole_batch: TrainConfig
     for one, other in zip(losses(whole_batch), losses(two), strict=True):
         assert other == pytest.approx(one, rel=1e-4)
 
-    killed = replace(whole_batch, output=str(tmp_path / "killed"))
-    assert run_together(killed, die_at=3) == [1, -9]
-    said = (tmp_path / "killed-0.txt").read_text()
-    assert said.startswith("TrainingError: process 0 of 2 lost another one: ")
-    last = Path(killed.output) / "last.pt"
+    broken = replace(whole_batch, output=str(tmp_path / "broken"))
+    last = Path(broken.output) / "last.pt"
+    assert run_together(broken, signal_at=(0, signal.SIGTERM)) == [1, 1]
+    said = [(tmp_path / f"broken-{rank}.txt").read_text() for rank in range(2)]
+    assert said[0].startswith("TrainingStopped: a signal to another process stopped the run in epoch 1")
+    assert said[1].startswith("TrainingStopped: SIGTERM stopped the run in epoch 1")
+    assert read_checkpoint(last)["progress"]["steps"] == 1
+    assert run_together(broken, resume=True, signal_at=(2, signal.SIGKILL)) == [1, -signal.SIGKILL]
+    lost = (tmp_path / "broken-0.txt").read_text()
+    assert lost.startswith("TrainingError: process 0 of 2 lost another one: ")
     assert read_checkpoint(last)["progress"]["steps"] == 3
-    assert run_together(killed, resume=True) == [0, 0]
+    assert run_together(broken, resume=True) == [0, 0]
     assert same(Path(two.output) / "last.pt", last)
     assert same(Path(two.output) / "last.pt", last, "raw")
 
