@@ -35,6 +35,7 @@ from cnnrnn.core.errors import (
     RequestError,
     StorageError,
     TrainingError,
+    TrainingStopped,
     UnknownBundleError,
 )
 
@@ -72,6 +73,7 @@ __all__ = [
     "Result",
     "StorageError",
     "TrainingError",
+    "TrainingStopped",
     "UnknownBundleError",
     "__version__",
     "load",

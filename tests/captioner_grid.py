@@ -25,7 +25,7 @@ from cnnrnn.data.vocabulary import VocabularyConfig, build_tokenizer
 from cnnrnn.export import ExportOptions, export_bundle
 from cnnrnn.models import Captioner, Encoder, ModelConfig
 from cnnrnn.runtime.image import fit, read_image
-from cnnrnn.training.trainer import Normalise
+from cnnrnn.training.forward import Normalise
 
 IMAGE = ImageSpec(16, 16, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
 PICTURES = 4

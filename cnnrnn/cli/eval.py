@@ -144,7 +144,7 @@ def run(arguments: argparse.Namespace) -> int:
     elif isinstance(evaluation, Evaluation):
         _print(evaluation, rows)
     else:
-        _print_table(rows, f"{evaluation.scores.questions} questions, beam {evaluation.beams}")
+        _print_table(rows, f"{evaluation.scores.judged}, beam {evaluation.beams}")
     for path, reason in evaluation.failed:
         note_unusable(str(path), reason)
     return 1 if evaluation.failed else 0
@@ -189,12 +189,10 @@ def _write_card(
     from cnnrnn.cli.eval_card import write_card
     from cnnrnn.core.bundle import Bundle
 
-    scores = evaluation.scores
-    count = f"{scores.questions} questions" if hasattr(scores, "questions") else f"{scores.pictures} pictures"
     data = [str(source) for source in arguments.data] or ["the bundle's own test data"]
     split = f", split {' and '.join(arguments.split)}" if arguments.split else ""
     judged = {
-        "judged on": f"{', '.join(Path(source).name for source in data)}{split}: {count}",
+        "judged on": f"{', '.join(Path(source).name for source in data)}{split}: {evaluation.scores.judged}",
         "search": f"beam {evaluation.beams}, {arguments.precision or 'fp32'}, ONNX Runtime on a CPU",
         "intervals": f"bootstrap over {arguments.resamples} draws, seed {arguments.seed}",
     }
@@ -252,7 +250,7 @@ def _print_table(rows: Sequence[tuple[str, ...]], about: str) -> None:
 
 def _print(evaluation: Evaluation, rows: list[tuple[str, ...]]) -> None:
     scores = evaluation.scores
-    about = f"{scores.pictures} pictures, beam {evaluation.beams}, tokenizer {scores.tokenizer}"
+    about = f"{scores.judged}, beam {evaluation.beams}, tokenizer {scores.tokenizer}"
     _print_table(rows, about)
     for name, reason in scores.left_out.items():
         print_line(f"{name} is left out: {reason}")

@@ -2,6 +2,8 @@
 
 CONFIG is a TOML file. The run's folder gets last.pt, best.pt, metrics.jsonl (a line an epoch) and curve.png.
 A run that was stopped goes on with --resume, and ends with the weights it would have had without the break.
+SIGTERM and Ctrl-C stop it after the running batch, saved, with exit code 1; a second one stops it at once.
+With several GPUs: torchrun --nproc-per-node COUNT -m cnnrnn train CONFIG
 """
 
 from __future__ import annotations
@@ -25,15 +27,19 @@ def run(arguments: argparse.Namespace) -> int:
 
     Raises:
         ConfigError: the configuration cannot be read or contradicts itself.
+        TrainingStopped: a signal asked for it; the run is saved.
         CnnrnnError: as `cnnrnn.training.train`.
     """
     extras.require("torch", "train")
-    from cnnrnn.training import TrainConfig, train
+    from cnnrnn.training import TrainConfig, is_first_process, train
 
-    logging.getLogger("cnnrnn").setLevel(logging.INFO)
+    if is_first_process():
+        logging.getLogger("cnnrnn").setLevel(logging.INFO)
     result = train(
         TrainConfig.load(arguments.config), resume=arguments.resume, progress_bar=not arguments.json
     )
+    if not is_first_process():
+        return 0
     if arguments.json:
         print_json(
             {"best": str(result.best), "last": str(result.last), "epochs": result.epochs, **result.metrics}

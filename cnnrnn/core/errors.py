@@ -13,6 +13,7 @@
     ├── CheckpointError               a training checkpoint that cannot be read
     ├── DataError                     a data set that cannot be read
     ├── TrainingError                 a training run that cannot go on
+    │   └── TrainingStopped           a signal asked a run to stop; what it did is saved, and it can go on
     ├── StorageError                  a file or folder that cannot be written; the old one is whole
     │   └── CacheError                the folder of built engines
     ├── BackendError                  an inference engine that refused to load or to run
@@ -90,6 +91,10 @@ class DataError(CnnrnnError):
 
 class TrainingError(CnnrnnError):
     """A training run cannot go on (a loss that is not finite, say)."""
+
+
+class TrainingStopped(TrainingError):
+    """SIGTERM or Ctrl-C asked a run to stop. All that it did is saved, and it goes on with --resume."""
 
 
 class StorageError(CnnrnnError):

@@ -136,13 +136,6 @@ class CaptionDataset(Dataset[Example]):
                 pixels = self._augment(pixels)
         return pixels
 
-    def groups(self) -> list[list[int]]:
-        """The examples of each picture."""
-        found: dict[PictureFile, list[int]] = {}
-        for example, number in enumerate(self._pairs):
-            found.setdefault(self.samples[number].image, []).append(example)
-        return list(found.values())
-
     def __getitems__(self, draws: Sequence[Draw]) -> list[Example]:
         """A batch's examples. Where `share_pictures` is set, those of one picture have one tensor."""
         if not self.share_pictures:
@@ -161,6 +154,17 @@ class CaptionDataset(Dataset[Example]):
     def question(self, number: int) -> Sequence[int]:
         """The token ids of a sample's question; empty where questions are not read."""
         return self.questions.encode(self.samples[number].question) if self.questions else ()
+
+    def sample_number(self, example: int) -> int:
+        """Which of ``samples`` an example's picture is."""
+        return self._pairs[example]
+
+    def references(self) -> list[list[list[int]]]:
+        """Of each sample its captions as token ids, cut as they are trained on, with their end token."""
+        found: list[list[list[int]]] = [[] for _ in self.samples]
+        for number, tokens in zip(self._pairs, self._tokens, strict=True):
+            found[number].append(tokens)
+        return found
 
     def pixels(self, number: int) -> Tensor:
         """The fitted picture of a sample, (3, H, W) uint8; premultiplied RGBA where it is to be augmented."""

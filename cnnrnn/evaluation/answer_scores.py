@@ -102,6 +102,11 @@ class AnswerScores:
     each: Mapping[str, NDArray[np.float64]] = field(default_factory=dict, repr=False, compare=False)
 
     @property
+    def judged(self) -> str:
+        """How much was judged, in words."""
+        return f"{self.questions} questions"
+
+    @property
     def values(self) -> dict[str, float]:
         """The scores by name."""
         return {"accuracy": self.accuracy, "exact_match": self.exact_match}

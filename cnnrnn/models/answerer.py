@@ -62,9 +62,11 @@ class Answerer(nn.Module):
         """One word further for (B, K) tokens; see :meth:`cnnrnn.models.decoder.Decoder.step`."""
         return self.decoder.step(tokens, state, memory)
 
-    def memory(self, image: Tensor, question: Tensor, question_length: Tensor) -> dict[str, Tensor]:
-        """:meth:`encode_image` and :meth:`encode` in one."""
-        return self.encode(self.encode_image(image), question, question_length)
+    def memory(
+        self, image: Tensor, question: Tensor, question_length: Tensor, *, rows: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """As :meth:`cnnrnn.models.captioner.Captioner.memory`, of (B, Q) questions and their (B) lengths."""
+        return self.encode(about(self.encode_image(image), rows), question, question_length)
 
     def forward(
         self,
@@ -76,5 +78,4 @@ class Answerer(nn.Module):
         rows: Tensor | None = None,
     ) -> Tensor:
         """Teacher forcing, as :meth:`cnnrnn.models.captioner.Captioner.forward`."""
-        seen = about(self.encode_image(image), rows)
-        return teacher_forced(self, self.encode(seen, question, question_length), tokens)
+        return teacher_forced(self, self.memory(image, question, question_length, rows=rows), tokens)

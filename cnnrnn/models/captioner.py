@@ -41,19 +41,21 @@ class Captioner(nn.Module):
         """One word further for (B, K) tokens; see :meth:`cnnrnn.models.decoder.Decoder.step`."""
         return self.decoder.step(tokens, state, memory)
 
-    def memory(self, image: Tensor) -> dict[str, Tensor]:
-        """As :meth:`encode`: the name that captioners and :class:`~cnnrnn.models.answerer.Answerer` share."""
-        return self.encode(image)
-
-    def forward(self, image: Tensor, tokens: Tensor, *, rows: Tensor | None = None) -> Tensor:
-        """Teacher forcing; see :func:`teacher_forced`.
+    def memory(self, image: Tensor, *, rows: Tensor | None = None) -> dict[str, Tensor]:
+        """What training unrolls a decoder over, of captioners and answerers alike.
 
         Args:
             image: (B, 3, H, W) float32, normalised; or (I, 3, H, W) with ``rows``.
-            tokens: (B, T) the inputs, the start token first.
             rows: (B) int64, which of the pictures each caption is about.
+
+        Returns:
+            Names to (B, ...) tensors.
         """
-        return teacher_forced(self, about(self.memory(image), rows), tokens)
+        return about(self.encode(image), rows)
+
+    def forward(self, image: Tensor, tokens: Tensor, *, rows: Tensor | None = None) -> Tensor:
+        """Teacher forcing over (B, T) tokens, the start token first; see :func:`teacher_forced`."""
+        return teacher_forced(self, self.memory(image, rows=rows), tokens)
 
 
 def about(tensors: dict[str, Tensor], rows: Tensor | None) -> dict[str, Tensor]:

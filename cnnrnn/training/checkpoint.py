@@ -147,5 +147,7 @@ def _provenance(content: dict[str, Any]) -> dict[str, Any]:
     }
     if isinstance(pretrained := config["model"]["pretrained"], str):
         config["model"] = {**config["model"], "pretrained": Path(pretrained).name}
+    if initial := config["training"].get("init_from"):
+        config["training"] = {**config["training"], "init_from": Path(initial).name}
     progress = {key: content.get("progress", {}).get(key) for key in ("epoch", "batch")}
     return {"training": config, "progress": progress}

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, TypeVar, get_args
 
 from cnnrnn.core.errors import ConfigError
 from cnnrnn.core.manifest import MAX_QUESTION, ImageSpec, SearchDefaults
@@ -16,6 +16,8 @@ from cnnrnn.data.pictures import PictureCheck
 from cnnrnn.data.readers import EASY_VQA, Source
 from cnnrnn.data.vocabulary import VocabularyConfig
 from cnnrnn.models.config import ModelConfig
+from cnnrnn.training.optim_config import OptimConfig, check_count
+from cnnrnn.training.scst_config import ScstConfig
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -44,6 +46,7 @@ class DataConfig:
         max_length: longest caption in tokens, the end token included.
         max_question: longest question in tokens, where there are questions.
         workers: processes that read and augment; 0 does it in the training process.
+        prefetch: batches that each of them has ready ahead of time.
         cache: keep the fitted pictures in memory.
         share_pictures: draw the captions, or questions, of one picture together, and encode it once for them.
         skip_share: the largest share of a source's pictures that may be missing, broken or without a caption,
@@ -60,6 +63,7 @@ class DataConfig:
     max_length: int = 20
     max_question: int = 24
     workers: int = 0
+    prefetch: int = 2
     cache: bool = False
     share_pictures: bool = False
     skip_share: float = 0.0
@@ -78,6 +82,8 @@ class DataConfig:
                 entry if isinstance(entry, str) else Source.of(entry) for entry in getattr(self, name)
             )
             object.__setattr__(self, name, sources)
+        check_count("data", "workers", self.workers, 0)
+        check_count("data", "prefetch", self.prefetch, 1)
         if not 0 <= self.skip_share < 1:
             raise ConfigError(f"data skip_share = {self.skip_share!r} must be in [0, 1)")
         if self.check_pictures not in (allowed := get_args(PictureCheck)):
@@ -88,69 +94,6 @@ class DataConfig:
             raise ConfigError(f"data max_length = {self.max_length!r} must be 2 or more: a word and the end")
         if not isinstance(self.max_question, int) or not 1 <= self.max_question <= MAX_QUESTION:
             raise ConfigError(f"data max_question = {self.max_question!r} must be from 1 to {MAX_QUESTION}")
-
-
-@dataclass(frozen=True)
-class OptimConfig:
-    """How the weights move.
-
-    Attributes:
-        epochs, batch_size: passes over the data, pictures per step.
-        learning_rate: of the decoder, at the schedule's peak (AdamW, Loshchilov & Hutter 2019).
-        encoder_learning_rate: of the encoder, likewise; 0 freezes it.
-        schedule: ``"one_cycle"`` (Smith & Topin 2019) or ``"constant"``.
-        warmup_share: share of the steps until the peak.
-        label_smoothing: Szegedy et al. 2016.
-        clip_norm: largest norm of the gradient.
-        mixed_precision: ``"off"``, ``"bf16"`` or ``"fp16"`` (the last on CUDA alone).
-        patience: evaluations without a better metric until training stops; 0 never stops early.
-        metric: what ``patience`` watches and ``best.pt`` is chosen by.
-        evaluate_every: epochs between evaluations.
-        checkpoint_minutes: minutes between checkpoints inside an epoch.
-        threads: CPU threads; 0 leaves torch's own choice.
-    """
-
-    epochs: int = 20
-    batch_size: int = 64
-    learning_rate: float = 1e-3
-    encoder_learning_rate: float = 1e-4
-    weight_decay: float = 0.01
-    schedule: Literal["one_cycle", "constant"] = "one_cycle"
-    warmup_share: float = 0.15
-    label_smoothing: float = 0.0
-    clip_norm: float = 5.0
-    mixed_precision: Literal["off", "bf16", "fp16"] = "off"
-    patience: int = 0
-    metric: Literal["loss", "exact_match"] = "loss"
-    evaluate_every: int = 1
-    checkpoint_minutes: float = 5.0
-    threads: int = 0
-
-    def __post_init__(self) -> None:
-        for name, least in (
-            ("epochs", 1),
-            ("batch_size", 1),
-            ("evaluate_every", 1),
-            ("patience", 0),
-            ("threads", 0),
-        ):
-            if not isinstance(value := getattr(self, name), int) or value < least:
-                raise ConfigError(f"training {name} = {value!r} must be a whole number, {least} or more")
-        for name in ("learning_rate", "encoder_learning_rate", "weight_decay", "checkpoint_minutes"):
-            if not (value := getattr(self, name)) >= 0:
-                raise ConfigError(f"training {name} = {value!r} must be 0 or more")
-        for name, allowed in (
-            ("schedule", ("one_cycle", "constant")),
-            ("mixed_precision", ("off", "bf16", "fp16")),
-            ("metric", ("loss", "exact_match")),
-        ):
-            if (value := getattr(self, name)) not in allowed:
-                raise ConfigError(f"training {name} = {value!r} must be one of {', '.join(allowed)}")
-        if not 0 <= self.label_smoothing < 1 or not 0 < self.warmup_share < 1:
-            raise ConfigError(
-                f"training label_smoothing = {self.label_smoothing} must be in [0, 1) and "
-                f"warmup_share = {self.warmup_share} in (0, 1)"
-            )
 
 
 @dataclass(frozen=True)
@@ -169,6 +112,7 @@ class TrainConfig:
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     training: OptimConfig = field(default_factory=OptimConfig)
+    scst: ScstConfig = field(default_factory=ScstConfig)
     search: SearchDefaults = field(default_factory=SearchDefaults)
 
     @classmethod
@@ -199,6 +143,7 @@ class TrainConfig:
             "augment": AugmentConfig,
             "model": ModelConfig,
             "training": OptimConfig,
+            "scst": ScstConfig,
             "search": SearchDefaults,
         }
         for name, section in sections.items():
@@ -212,7 +157,22 @@ class TrainConfig:
             raise ConfigError("data train = [] names no caption file")
         if not config.data.validation and not 0 <= config.data.validation_share < 1:
             raise ConfigError(f"data validation_share = {config.data.validation_share} must be in [0, 1)")
+        if config.scst.epochs and config.model.question != "none":
+            raise ConfigError(
+                f"scst epochs = {config.scst.epochs} rewards captions by CIDEr-D, and [model] question = "
+                f"{config.model.question!r} answers questions; set scst epochs to 0"
+            )
+        if config.scst.epochs and config.training.metric == "loss" and config.held_out:
+            raise ConfigError(
+                f"scst epochs = {config.scst.epochs} rewards CIDEr-D at the cost of cross-entropy, by which "
+                "training metric = 'loss' would choose best.pt; set metric to 'cider' or 'exact_match'"
+            )
         return config
+
+    @property
+    def held_out(self) -> bool:
+        """Whether anything is validated on."""
+        return bool(self.data.validation) or self.data.validation_share > 0
 
     def to_dict(self) -> dict[str, Any]:
         """The configuration as plain values, for a checkpoint."""
@@ -232,6 +192,8 @@ class TrainConfig:
         values["output"] = str(folder / self.output)
         if isinstance(self.model.pretrained, str):
             values["model"]["pretrained"] = str(folder / self.model.pretrained)
+        if self.training.init_from:
+            values["training"]["init_from"] = str(folder / self.training.init_from)
         return TrainConfig.from_dict(values)
 
 

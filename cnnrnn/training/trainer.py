@@ -1,47 +1,36 @@
-"""The training loop: teacher forcing with cross-entropy, end to end, exactly resumable."""
+"""The training loop: cross-entropy, then self-critical sequence training, exactly resumable."""
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch import Tensor
-from torch.nn import functional
-from torch.utils.data import DataLoader
+from torch import nn
 
-from cnnrnn.core.errors import CheckpointError, ConfigError, DataError, TrainingError
+from cnnrnn.core.errors import TrainingError, TrainingStopped
 from cnnrnn.core.extras import require
-from cnnrnn.core.manifest import ImageSpec
-from cnnrnn.core.storage import write_atomic
-from cnnrnn.core.tokenizer import Tokenizer
-from cnnrnn.data.dataset import (
-    IGNORED,
-    Batch,
-    CaptionDataset,
-    Collate,
-    EpochSampler,
-    QuestionVocabulary,
-)
-from cnnrnn.data.readers import Sample
-from cnnrnn.data.vocabulary import build_tokenizer
-from cnnrnn.models import Model, build_model
-from cnnrnn.training.checkpoint import read_checkpoint, save_checkpoint
-from cnnrnn.training.config import OptimConfig, TrainConfig
-from cnnrnn.training.curve import draw_curve
-from cnnrnn.training.greedy import greedy_captions
-from cnnrnn.training.questions import check_questions, question_examples
-from cnnrnn.training.samples import read_samples
+from cnnrnn.data.dataset import mix_seed
+from cnnrnn.training.batches import Share, worker_ended
+from cnnrnn.training.checkpoint import save_checkpoint
+from cnnrnn.training.config import TrainConfig
+from cnnrnn.training.cross_entropy import CrossEntropy, sampling_probability
+from cnnrnn.training.preparation import Preparation
+from cnnrnn.training.processes import Processes, join_processes
+from cnnrnn.training.record import Record
+from cnnrnn.training.signals import StopSignals
+from cnnrnn.training.step import NotFinite, optimize
+from cnnrnn.training.validation import StopAsked
 
 log = logging.getLogger(__name__)
 
-# Drawing takes longer than an epoch of a few pictures.
-CURVE_EVERY_S = 10.0
+SHOWN = 8
+"""Pictures of a bad batch that the error names; the log has them all."""
 
 
 @dataclass(frozen=True)
@@ -54,24 +43,10 @@ class TrainingResult:
     metrics: dict[str, float]
 
 
-@dataclass
-class Progress:
-    """The position of a run, kept in its checkpoints.
-
-    ``batch`` counts the finished batches of ``epoch``; ``loss_sum`` and ``loss_count`` are that epoch's.
-    """
-
-    epoch: int = 0
-    batch: int = 0
-    loss_sum: float = 0.0
-    loss_count: int = 0
-    best: float = math.inf
-    waited: int = 0
-    seconds: float = 0.0
-
-
 def train(config: TrainConfig, *, resume: bool = False, progress_bar: bool = False) -> TrainingResult:
     """Trains a captioner; its output gets ``last.pt``, ``best.pt``, ``metrics.jsonl`` and ``curve.png``.
+
+    Called in each of the processes that ``torchrun`` starts, it shares every batch out to them.
 
     Args:
         config: everything that the run depends on.
@@ -82,363 +57,246 @@ def train(config: TrainConfig, *, resume: bool = False, progress_bar: bool = Fal
         ConfigError: the configuration contradicts itself, or ``last.pt`` was made by another.
         DataError: a caption file is missing or malformed, too many pictures cannot be used, or some are both
             trained and validated on.
-        CheckpointError: ``last.pt`` cannot be read.
-        TrainingError: the loss is no longer a number; the last good checkpoint stays.
+        CheckpointError: ``last.pt`` or ``init_from`` cannot be read.
+        TrainingError: the loss is no longer a number, a process that reads pictures has died, or another
+            process of the run has ended; the last good checkpoint stays.
+        TrainingStopped: SIGTERM or Ctrl-C asked for it; ``last.pt`` has all that was done.
         StorageError: a checkpoint cannot be written; the old one is whole.
     """
-    return Trainer(config, resume=resume).run(progress_bar=progress_bar)
+    with join_processes() as processes:
+        result = Trainer(config, resume=resume, processes=processes).run(progress_bar=progress_bar)
+        processes.wait()
+        return result
 
 
 class Trainer:
-    """One run: data, model, optimizer, schedule, and its position."""
+    """One run: what it is made of, and its position."""
 
-    def __init__(self, config: TrainConfig, *, resume: bool = False) -> None:
+    def __init__(
+        self, config: TrainConfig, *, resume: bool = False, processes: Processes | None = None
+    ) -> None:
         self.config = config
-        self.output = Path(config.output)
-        self.last, self.best = self.output / "last.pt", self.output / "best.pt"
-        if config.training.threads:
-            torch.set_num_threads(config.training.threads)
-        torch.manual_seed(config.seed)
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        if config.training.mixed_precision == "fp16" and self.device.type != "cuda":
-            raise ConfigError("training mixed_precision = 'fp16' needs CUDA; set it to 'bf16' or 'off'")
-
-        samples, held_out = read_samples(config)
-        check_questions(config, [*samples, *held_out])
-        saved = self._saved() if resume else None
-        if saved is None:
-            texts = (text for sample in samples for text in sample.captions)
-            self.tokenizer = build_tokenizer(texts, config.vocabulary)
-        else:
-            self.tokenizer = Tokenizer.from_json(saved["tokenizer"])
-        self.questions = self._question_vocabulary(samples, saved)
-        self.collate = Collate(self.tokenizer.start, self.tokenizer.pad, self.questions)
-        self.training_set = self._dataset(samples, augment=True)
-        self.validation_set = self._dataset(held_out, augment=False) if held_out else None
-        asked = None if self.questions is None else self.questions.tokenizer.size
-        self.model = build_model(config.model, self.tokenizer.size, asked, load_pretrained=saved is None)
-        self.model.encoder.grid(config.image.height, config.image.width)  # refuses a size it cannot take
-        self._check_output(saved)  # after the configuration's own mistakes, such as an unknown encoder
-        self.output.mkdir(parents=True, exist_ok=True)
-        self.model.to(self.device).to(memory_format=torch.channels_last)
-        self.normalise = Normalise(config.image, self.device)
-        self.optimizer = _optimizer(self.model, config.training)
-        self.batches = -(-len(self.training_set) // config.training.batch_size)
-        self.schedule = _schedule(self.optimizer, config.training, self.batches)
-        self.scaler = torch.amp.GradScaler(enabled=config.training.mixed_precision == "fp16")
-        self.progress = Progress()
-        self.curve_drawn = time.monotonic()
-        if saved is not None:
-            self._restore(saved)
-
-    def _saved(self) -> dict[str, Any]:
-        if not self.last.exists():
-            raise ConfigError(f"there is no {self.last} to go on from; start the run without --resume")
-        return read_checkpoint(self.last)
-
-    def _check_output(self, saved: dict[str, Any] | None) -> None:
-        if saved is None and self.last.exists():
-            raise ConfigError(f"{self.last} exists; go on with --resume, or choose another output folder")
-        if saved is not None and _plain(_configured(saved)) != _plain(self.config.to_dict()):
-            raise ConfigError(
-                f"{self.last} was made by another configuration; resume with the one it was started with"
-            )
-
-    def _question_vocabulary(
-        self, samples: list[Sample], saved: dict[str, Any] | None
-    ) -> QuestionVocabulary | None:
-        config = self.config
-        if config.model.question == "none":
-            return None
-        tokenizer = (
-            build_tokenizer((sample.question for sample in samples), config.question_vocabulary)
-            if saved is None
-            else Tokenizer.from_json(saved["question_tokenizer"])
-        )
-        return QuestionVocabulary(tokenizer, config.data.max_question)
-
-    def _dataset(self, samples: list[Sample], *, augment: bool) -> CaptionDataset:
-        config = self.config
-        dataset = CaptionDataset(
-            samples,
-            self.tokenizer,
-            config.image,
-            config.data.max_length,
-            augment=config.augment if augment else None,
-            seed=config.seed,
-            cache=config.data.cache,
-            questions=self.questions,
-            share_pictures=config.data.share_pictures,
-        )
-        if not len(dataset):
-            raise DataError("no caption of the pictures has a token of the vocabulary; see [vocabulary]")
-        self._tell(dataset)
-        return dataset
-
-    def _tell(self, dataset: CaptionDataset) -> None:
-        if dataset.cut:
-            length = self.config.data.max_length
-            log.info("%d of %d captions are cut at max_length = %d", dataset.cut, len(dataset), length)
-        if dataset.unspoken:
-            listed = ", ".join(map(repr, dataset.unspoken[:5]))
-            log.warning("%d captions are left out, they have no word: %s", len(dataset.unspoken), listed)
+        self.processes = processes or Processes.alone()
+        made = Preparation(config, self.processes, resume=resume)
+        self.output = made.output
+        self.last, self.best = made.last, made.best
+        self.training_set, self.validation = made.training_set, made.validation
+        self.model, self.averaged, self.evaluated = made.model, made.averaged, made.evaluated
+        self.encoder, self.parts, self.state = made.encoder, made.parts, made.state
+        self.progress, self.stage = made.progress, made.stage
+        self.record = Record(self.output, writes=self.processes.first)
+        self._signals = StopSignals()
+        self._wrapped: tuple[nn.Module, bool] | None = None
+        self._saved_at = time.monotonic()
 
     @property
     def finished(self) -> bool:
         """Whether every epoch is done, or the metric has not got better for as long as was allowed."""
-        options = self.config.training
-        return self.progress.epoch >= options.epochs or 0 < options.patience <= self.progress.waited
+        return self._stage_over() and (self.progress.self_critical or not self.config.scst.epochs)
+
+    @property
+    def epochs(self) -> int:
+        """The last epoch, where no stage ends early."""
+        if self.progress.self_critical:
+            return self.progress.scst_from + self.config.scst.epochs
+        return self.config.training.epochs + self.config.scst.epochs
 
     def run(self, *, progress_bar: bool = False) -> TrainingResult:
         """Trains until the last epoch, or until the metric has stopped getting better."""
-        options = self.config.training
         metrics: dict[str, float] = {}
         if self.finished:
-            done = f"{self.progress.epoch} of {options.epochs} epochs are done"
+            done = f"{self.progress.epoch} of {self.epochs} epochs are done"
             log.info("this run is finished: %s, and its last checkpoint is %s", done, self.last)
-            metrics = dict(*self._records()[-1:])
-        while not self.finished:
-            metrics = self._epoch(progress_bar)
-            self.progress.epoch += 1
-            self.progress.batch = self.progress.loss_count = 0
-            self.progress.loss_sum = 0.0
-            due = self.progress.epoch % options.evaluate_every == 0 or self.progress.epoch == options.epochs
-            if due and self.validation_set is not None:
-                metrics.update(self._validate())
-            self._record(metrics)
-            better = self._is_better(metrics)
-            if due and (self.finished or time.monotonic() - self.curve_drawn > CURVE_EVERY_S):
-                self._draw()
-            self._save(*([self.best] if better else []), self.last)
-        if self.progress.epoch < options.epochs:
-            log.info("stopped: no better %s in %d evaluations", options.metric, options.patience)
+            metrics = dict(*self.record.epochs()[-1:])
+        try:
+            with self._signals:
+                while not self.finished:
+                    metrics = self._epoch(progress_bar)
+                    self._end_epoch(metrics)
+        except RuntimeError as error:
+            if (ended := worker_ended(error)) is None:
+                raise
+            raise TrainingError(f"{ended}. {self._whole()}") from error
+        finally:
+            self.stage.batches.close()
+        if self.progress.epoch < self.epochs:
+            log.info(
+                "stopped: no better %s in %d evaluations",
+                self.config.training.metric,
+                self.config.training.patience,
+            )
         return TrainingResult(self.last, self.best, self.progress.epoch, metrics)
 
+    def save(self, *paths: Path) -> None:
+        """Writes the run's state; only the first process does.
+
+        Raises:
+            StorageError: the disk is full or not writable; the old files are whole.
+        """
+        if self.processes.first:
+            save_checkpoint(self.state.content(self.stage.optimization, self.progress), *paths)
+        self._saved_at = time.monotonic()
+
+    def _stage_over(self) -> bool:
+        options, progress = self.config.training, self.progress
+        last = self.epochs if progress.self_critical else options.epochs
+        return progress.epoch >= last or 0 < options.patience <= progress.waited
+
     def _epoch(self, progress_bar: bool) -> dict[str, float]:
-        self.model.train()
-        if self.config.training.encoder_learning_rate == 0:
-            self.model.encoder.trunk.eval()
-        started = saved_at = time.monotonic()
+        progress, stage = self.progress, self.stage
+        learns = stage.encoder_from is not None and progress.epoch >= stage.encoder_from
+        self.encoder.set(learns=learns)
         bar = require("tqdm", extra="train").tqdm(
-            self._loader(self.training_set, self.progress.epoch, self.progress.batch),
-            desc=f"epoch {self.progress.epoch + 1}/{self.config.training.epochs}",
-            initial=self.progress.batch,
-            total=self.batches,
+            desc=f"epoch {progress.epoch + 1}/{self.epochs}",
+            initial=progress.batch,
+            total=stage.batches.count,
             unit="batch",
-            disable=None if progress_bar else True,
+            disable=None if progress_bar and self.processes.first else True,
         )
-        for batch in bar:
-            loss = self._step(batch)
-            self.progress.batch += 1
-            self.progress.loss_sum += loss
-            self.progress.loss_count += 1
-            bar.set_postfix(loss=f"{self.progress.loss_sum / self.progress.loss_count:.3f}", refresh=False)
-            if time.monotonic() - saved_at > 60 * self.config.training.checkpoint_minutes:
-                self._save(self.last)
-                saved_at = time.monotonic()
-        self.progress.seconds += time.monotonic() - started
+        with bar:
+            before = time.monotonic()
+            for shares in self._groups():
+                self._step(shares, self._module(learns=learns))
+                bar.update(len(shares))
+                bar.set_postfix(self._shown(), refresh=False)
+                progress.seconds += time.monotonic() - before
+                before = time.monotonic()
+                self._leave_if_asked()
+                if before - self._saved_at > 60 * self.config.training.checkpoint_minutes:
+                    self.save(self.last)
+        return self._means()
+
+    def _shown(self) -> dict[str, str]:
+        """What the progress bar says: the epoch's mean so far."""
+        progress = self.progress
+        name, total = "loss", progress.loss_sum
+        if progress.self_critical:
+            name, total = "reward", progress.reward_sum
+        return {name: f"{total / progress.loss_count:.3f}"}
+
+    def _groups(self) -> Iterator[list[Share]]:
+        """This process's shares of the batches of each step."""
+        shares = self.stage.batches.of_epoch(self.progress.epoch, self.progress.batch)
+        while group := list(islice(shares, self.config.training.accumulate)):
+            yield group
+
+    def _module(self, *, learns: bool) -> nn.Module:
+        """The objective for all processes, which is wrapped anew when other weights learn."""
+        if self._wrapped is None or self._wrapped[1] != learns:
+            self._wrapped = None  # the old wrapper's hooks go with it
+            self._wrapped = self.processes.wrap(self.stage.objective), learns
+        return self._wrapped[0]
+
+    def _step(self, shares: list[Share], module: nn.Module) -> None:
+        progress, stage = self.progress, self.stage
+        # Seeded by the position, dropout and sampling are the same whatever came before: nothing to be saved.
+        torch.manual_seed(mix_seed(self.config.seed, progress.epoch, progress.batch, self.processes.rank))
+        if isinstance(stage.objective, CrossEntropy):
+            done = progress.steps / max(self.config.training.epochs * stage.steps - 1, 1)
+            stage.objective.own_words = sampling_probability(self.config.training, done)
+        try:
+            means = optimize(module, stage.objective, shares, stage.optimization, self.processes)
+        except NotFinite as error:
+            raise self._not_finite(error, len(shares)) from None
+        if self.averaged is not None:
+            self.averaged.update(self.model, progress.steps)
+        progress.steps += 1
+        progress.batch += len(shares)
+        progress.loss_count += 1
+        progress.loss_sum += means["loss"]
+        progress.reward_sum += means.get("reward", 0.0)
+        progress.baseline_sum += means.get("baseline", 0.0)
+
+    def _not_finite(self, error: NotFinite, batches: int) -> TrainingError:
+        epoch, batch = self.progress.epoch, self.progress.batch
+        pictures = self.stage.batches.pictures(epoch, batch, batches)
+        log.error("the pictures of that batch: %s", ", ".join(pictures))
+        more = f" and {len(pictures) - SHOWN} more" if len(pictures) > SHOWN else ""
+        which = f"batch {batch + 1}" if batches == 1 else f"batches {batch + 1} to {batch + batches}"
+        return TrainingError(
+            f"{error.what} at epoch {epoch + 1}, {which} of {self.stage.batches.count}, of the pictures "
+            f"{', '.join(pictures[:SHOWN])}{more}; look at them, or lower the learning rate or clip_norm. "
+            f"{self._whole()}"
+        )
+
+    def _whole(self) -> str:
+        if not self.last.exists():
+            return "No checkpoint was written yet"
+        return f"{self.last} is whole: go on from there with --resume"
+
+    def _means(self) -> dict[str, float]:
+        """The epoch's metrics of training."""
+        progress, count = self.progress, max(self.progress.loss_count, 1)
+        metrics: dict[str, float] = {"epoch": progress.epoch + 1}
+        if progress.self_critical:
+            metrics |= {
+                "reward": progress.reward_sum / count,
+                "baseline_reward": progress.baseline_sum / count,
+                "scst_loss": progress.loss_sum / count,
+            }
+        else:
+            metrics["train_loss"] = progress.loss_sum / count
         return {
-            "epoch": self.progress.epoch + 1,
-            "train_loss": self.progress.loss_sum / max(self.progress.loss_count, 1),
-            "learning_rate": float(self.schedule.get_last_lr()[0]),
-            "seconds": round(self.progress.seconds, 1),
+            **metrics,
+            "learning_rate": float(self.stage.optimization.schedule.get_last_lr()[0]),
+            "seconds": round(progress.seconds, 1),
         }
 
-    def _loader(self, dataset: CaptionDataset, epoch: int, first_batch: int = 0) -> DataLoader[Any]:
-        options = self.config
-        sampler = EpochSampler(
-            len(dataset),
-            options.training.batch_size,
-            seed=options.seed,
-            epoch=epoch,
-            first_batch=first_batch,
-            groups=dataset.groups() if options.data.share_pictures else None,
-        )
-        return DataLoader(
-            dataset,
-            batch_sampler=sampler,
-            num_workers=options.data.workers,
-            collate_fn=self.collate,
-            generator=torch.Generator().manual_seed(options.seed),
-        )
+    def _end_epoch(self, metrics: dict[str, float]) -> None:
+        epoch, options = self.progress.epoch + 1, self.config.training
+        ends = epoch == self.epochs or (epoch == options.epochs and not self.progress.self_critical)
+        due = epoch % options.evaluate_every == 0 or ends
+        if due and self.validation is not None:
+            metrics.update(self._validate())
+        self.record.add(metrics)
+        better = self._is_better(metrics)
+        self.progress.end_epoch()
+        if due:
+            self.record.draw(at_once=self.finished)
+        if self._stage_over() and not self.finished:
+            self._begin_self_critical()
+        self.save(*([self.best] if better else []), self.last)
+        if not self.finished:
+            self._leave_if_asked()
 
-    def _loss(self, batch: Batch, smoothing: float) -> Tensor:
-        options = self.config.training
-        kind = torch.float16 if options.mixed_precision == "fp16" else torch.bfloat16
-        with torch.autocast(self.device.type, kind, enabled=options.mixed_precision != "off"):
-            asked = [tensor.to(self.device) for tensor in batch.asked]
-            rows = batch.rows[0].to(self.device) if batch.rows else None
-            images = self.normalise(batch.images)
-            logits = self.model(images, batch.inputs.to(self.device), *asked, rows=rows)
-        return functional.cross_entropy(
-            logits.float().flatten(0, 1),
-            batch.targets.to(self.device).flatten(),
-            ignore_index=IGNORED,
-            label_smoothing=smoothing,
-        )
+    def _begin_self_critical(self) -> None:
+        log.info("cross-entropy is over after %d epochs: self-critical training begins", self.progress.epoch)
+        self.progress.scst_from, self.progress.waited = self.progress.epoch, 0
+        self._wrapped = None
+        self.stage.batches.close()
+        self.stage = self.parts.self_critical()
 
-    def _step(self, batch: Batch) -> float:
-        loss = self._loss(batch, self.config.training.label_smoothing)
-        value = loss.item()
-        if not math.isfinite(value):
-            raise TrainingError(
-                f"the loss is {value} at epoch {self.progress.epoch + 1}, batch {self.progress.batch + 1} "
-                f"of {self.batches}; lower the learning rate or clip_norm. {self.last} is whole"
-            )
-        self.optimizer.zero_grad(set_to_none=True)
-        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
-        self.scaler.unscale_(self.optimizer)
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.training.clip_norm)
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
-        self.schedule.step()
-        return value
-
-    @torch.no_grad()
     def _validate(self) -> dict[str, float]:
-        assert self.validation_set is not None
-        self.model.eval()
-        dataset, texts = self.validation_set, []
-        total = count = 0.0
-        for batch in self._loader(dataset, epoch=0):
-            words = (batch.targets != IGNORED).sum().item()
-            total += self._loss(batch, 0.0).item() * words
-            count += words
-        for start in range(0, len(dataset.samples), self.config.training.batch_size):
-            stop = min(start + self.config.training.batch_size, len(dataset.samples))
-            images = torch.stack([dataset.pixels(number) for number in range(start, stop)])
-            asked = self.collate.asked([dataset.question(number) for number in range(start, stop)])
-            memory = self.model.memory(self.normalise(images), *(tensor.to(self.device) for tensor in asked))
-            texts += greedy_captions(self.model, memory, self.tokenizer, self.config.data.max_length)
-        hits = sum(text in sample.captions for text, sample in zip(texts, dataset.samples, strict=True))
-        return {"validation_loss": total / count, "validation_exact_match": hits / len(texts)}
+        assert self.validation is not None
+        self.evaluated.model.eval()
+        try:
+            return self.validation(self.evaluated, self._stop_asked)
+        except StopAsked:
+            self._leave_if_asked()
+            raise
 
     def _is_better(self, metrics: dict[str, float]) -> bool:
         if "validation_loss" not in metrics:
-            return self.validation_set is None
-        value = metrics["validation_loss"]
-        if self.config.training.metric == "exact_match":
-            value = -metrics["validation_exact_match"]
+            return self.validation is None
+        value = metrics[f"validation_{self.config.training.metric}"]
+        if self.config.training.metric != "loss":
+            value = -value
         better = value < self.progress.best
         self.progress.waited = 0 if better else self.progress.waited + 1
-        self.progress.best = min(value, self.progress.best)
+        self.progress.best = min(value, self.progress.best) if not math.isnan(value) else self.progress.best
         return better
 
-    def _records(self) -> list[dict[str, float]]:
-        """The metrics of each epoch so far."""
-        path = self.output / "metrics.jsonl"
-        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        return [json.loads(line) for line in lines]
+    def _stop_asked(self) -> bool:
+        """Whether a signal has come to any of the processes."""
+        return self.processes.sum(bool(self._signals.asked))[0] > 0
 
-    def _record(self, metrics: dict[str, float]) -> None:
-        kept = [record for record in self._records() if record["epoch"] < metrics["epoch"]]
-        kept.append(metrics)
-        lines = "".join(json.dumps(record) + "\n" for record in kept)
-        write_atomic(self.output / "metrics.jsonl", lines.encode())
-        log.info("%s", ", ".join(f"{name} {value:.4g}" for name, value in metrics.items()))
-
-    def _draw(self) -> None:
-        write_atomic(self.output / "curve.png", draw_curve(self._records()))
-        self.curve_drawn = time.monotonic()
-
-    def _save(self, *paths: Path) -> None:
-        generator = {"torch_rng": torch.get_rng_state()}
-        if self.device.type == "cuda":
-            generator["cuda_rng"] = torch.cuda.get_rng_state()
-        content = {
-            "config": _plain(self.config.to_dict()),
-            "tokenizer": self.tokenizer.to_json(),
-            **self._asked(),
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "schedule": self.schedule.state_dict(),
-            "scaler": self.scaler.state_dict(),
-            "progress": vars(self.progress).copy(),
-            **generator,
-        }
-        save_checkpoint(content, *paths)
-
-    def _asked(self) -> dict[str, Any]:
-        """What a checkpoint holds of questions: their tokenizer, and some that were trained on."""
-        if self.questions is None:
-            return {}
-        examples = question_examples(self.training_set.samples)
-        return {"question_tokenizer": self.questions.tokenizer.to_json(), "questions": examples}
-
-    def _restore(self, saved: dict[str, Any]) -> None:
-        try:
-            self.model.load_state_dict(saved["model"])
-            self.optimizer.load_state_dict(saved["optimizer"])
-            self.schedule.load_state_dict(saved["schedule"])
-            self.scaler.load_state_dict(saved["scaler"])
-            self.progress = Progress(**saved["progress"])
-            torch.set_rng_state(saved["torch_rng"])
-            if self.device.type == "cuda" and "cuda_rng" in saved:
-                torch.cuda.set_rng_state(saved["cuda_rng"])
-        except (KeyError, TypeError, RuntimeError, ValueError) as error:
-            raise CheckpointError(
-                f"{self.last} cannot be resumed: {str(error).partition(chr(10))[0]}"
-            ) from error
-
-
-class Normalise:
-    """(B, 3, H, W) uint8 to float32 by the image's mean and deviation, as the encoder graph does it."""
-
-    def __init__(self, image: ImageSpec, device: torch.device) -> None:
-        self.device = device
-        self.mean = 255 * torch.tensor(image.mean, device=device).view(3, 1, 1)
-        self.std = 255 * torch.tensor(image.std, device=device).view(3, 1, 1)
-
-    def __call__(self, images: Tensor) -> Tensor:
-        pixels = images.to(self.device, memory_format=torch.channels_last)
-        return (pixels.float() - self.mean) / self.std
-
-
-def _configured(saved: dict[str, Any]) -> dict[str, Any] | None:
-    """A checkpoint's configuration with the defaults of newer keys; None where it is not this version's."""
-    try:
-        return TrainConfig.from_dict(saved["config"]).to_dict()
-    except ConfigError:
-        return None
-
-
-def _optimizer(model: Model, options: OptimConfig) -> torch.optim.AdamW:
-    """AdamW; the features' normalisation is new, as the decoder is, and learns at its rate."""
-    if options.encoder_learning_rate == 0:
-        model.encoder.trunk.requires_grad_(False)
-    groups = []
-    rest = [model.encoder.norm, *(part for name, part in model.named_children() if name != "encoder")]
-    for modules, rate in (
-        ([model.encoder.trunk], options.encoder_learning_rate),
-        (rest, options.learning_rate),
-    ):
-        parameters = [
-            parameter for module in modules for parameter in module.parameters() if parameter.requires_grad
-        ]
-        decayed = [parameter for parameter in parameters if parameter.dim() > 1]
-        plain = [parameter for parameter in parameters if parameter.dim() <= 1]
-        groups += [
-            {"params": decayed, "lr": rate, "weight_decay": options.weight_decay},
-            {"params": plain, "lr": rate, "weight_decay": 0.0},
-        ]
-    return torch.optim.AdamW([group for group in groups if group["params"]])
-
-
-def _schedule(
-    optimizer: torch.optim.Optimizer, options: OptimConfig, batches: int
-) -> torch.optim.lr_scheduler.LRScheduler:
-    if options.schedule == "constant":
-        return torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1.0)
-    return torch.optim.lr_scheduler.OneCycleLR(
-        optimizer,
-        max_lr=[group["lr"] for group in optimizer.param_groups],
-        total_steps=options.epochs * batches + 1,
-        pct_start=options.warmup_share,
-        cycle_momentum=False,
-    )
-
-
-def _plain(value: Any) -> Any:
-    """Tuples as lists, as JSON has them, so that a configuration compares equal after a round trip."""
-    result: Any = json.loads(json.dumps(value))
-    return result
+    def _leave_if_asked(self) -> None:
+        if not self._stop_asked():
+            return
+        self.save(self.last)
+        progress = self.progress
+        raise TrainingStopped(
+            f"{self._signals.asked or 'a signal to another process'} stopped the run in epoch "
+            f"{progress.epoch + 1}, after batch {progress.batch} of {self.stage.batches.count}; {self.last} "
+            "has all of it: go on with --resume"
+        )

@@ -28,7 +28,7 @@ from cnnrnn.models.config import ModelConfig
 from cnnrnn.models.encoders import Encoder, build_encoder
 from cnnrnn.runtime.image import fit
 from cnnrnn.training import TrainConfig, load_model, train
-from cnnrnn.training.trainer import Normalise
+from cnnrnn.training.forward import Normalise
 
 VENDORS = ("noto", "twemoji", "openmoji")
 UNSEEN = "fluent"

@@ -73,7 +73,7 @@ def test_every_default_in_the_training_document_is_the_codes(repository: Path) -
     text = (repository / "docs" / "training.md").read_text(encoding="utf-8")
     config = TrainConfig.from_dict({"name": "x", "output": "y", "data": {"train": ["z"]}})
     compared = 0
-    for section in ("data", "image", "vocabulary", "augment", "model", "training", "search"):
+    for section in ("data", "image", "vocabulary", "augment", "model", "training", "scst", "search"):
         rows = text.partition(f"## `[{section}]`")[2].partition("\n## ")[0].splitlines()
         for row in rows:
             cells = [re.findall(r"`([^`]+)`", cell) for cell in row.split("|")[1:3]]

@@ -66,6 +66,23 @@ def test_the_shipped_recipe_is_valid() -> None:
             "schedule = 'linear' must be one of one_cycle, constant",
         ),
         (MINIMAL + "[training]\nlabel_smoothing = 1.0\n", "label_smoothing = 1.0"),
+        (MINIMAL + "prefetch = 0\n", "data prefetch = 0 must be a whole number, 1 or more"),
+        (MINIMAL + "[training]\naccumulate = 0\n", "accumulate = 0 must be a whole number, 1 or more"),
+        (MINIMAL + "[training]\nlearning_rate = inf\n", "learning_rate = inf must be a number, 0 or more"),
+        (MINIMAL + "[training]\nema = 1.0\n", "ema = 1.0 is a decay, from 0 (off) to below 1"),
+        (MINIMAL + "[training]\nscheduled_sampling = 1.1\n", "scheduled_sampling = 1.1 is a probability"),
+        (MINIMAL + '[training]\ncompile = "yes"\n', "compile = 'yes' must be true or false"),
+        (
+            MINIMAL + "[training]\nepochs = 3\nencoder_from_epoch = 4\n",
+            "encoder_from_epoch = 4 and epochs = 3: the encoder would never learn",
+        ),
+        (
+            MINIMAL + '[training]\nmetric = "bleu"\n',
+            "metric = 'bleu' must be one of loss, exact_match, cider",
+        ),
+        (MINIMAL + '[scst]\nbaseline = "worst"\n', "scst baseline = 'worst' must be one of greedy, mean"),
+        (MINIMAL + '[scst]\nbaseline = "mean"\nsamples = 1\n', "set samples to 2 or more"),
+        (MINIMAL + "[scst]\nepochs = -1\n", "scst epochs = -1 must be a whole number, 0 or more"),
         (MINIMAL + '[model]\ncell = "rnn"\n', "cell = 'rnn' must be one of lstm, gru"),
         (MINIMAL + "[augment]\nblur = 2\n", "blur = 2 must be from 0 to 1"),
         ('output = "run"\n[data]\ntrain = ["pictures"]\n', "the top of the file lacks the key 'name'"),
@@ -78,6 +95,20 @@ def test_refused_with_a_sentence(tmp_path: Path, text: str, said: str) -> None:
     with pytest.raises(ConfigError) as caught:
         TrainConfig.load(tmp_path / "train.toml")
     assert said in str(caught.value)
+
+
+def test_the_recipe_for_coco_is_valid(tmp_path: Path) -> None:
+    """It stands in the document in full."""
+    document = Path(__file__).resolve().parents[2] / "docs" / "training.md"
+    section = document.read_text(encoding="utf-8").partition("\n## COCO\n")[2]
+    (tmp_path / "coco.toml").write_text(section.partition("```toml\n")[2].partition("```")[0])
+    config = TrainConfig.load(tmp_path / "coco.toml")
+    assert config.model.encoder == "resnet101"
+    assert config.training.encoder_from_epoch > 1
+    assert config.scst.epochs > 0
+    assert [source.split for source in config.data.train if isinstance(source, Source)] == [
+        ("train", "restval")
+    ]
 
 
 def test_missing_file(tmp_path: Path) -> None:

@@ -67,3 +67,11 @@ def test_questions_that_nobody_reads_are_refused(asked: TrainConfig) -> None:
 def test_a_model_that_is_asked_nothing_is_refused(asked: TrainConfig, config: TrainConfig) -> None:
     with pytest.raises(DataError, match=r"question = 'gru', and 16 of 16 samples have no question"):
         train(replace(asked, data=config.data))
+
+
+def test_answers_are_not_rewarded_as_captions(asked: TrainConfig) -> None:
+    values = asked.to_dict()
+    values["scst"] = {"epochs": 1}
+    values["training"]["metric"] = "cider"
+    with pytest.raises(ConfigError, match="scst epochs = 1 rewards captions"):
+        TrainConfig.from_dict(values)
