@@ -189,14 +189,16 @@ def _write_card(
     from cnnrnn.cli.eval_card import write_card
     from cnnrnn.core.bundle import Bundle
 
-    data = [str(source) for source in arguments.data] or ["the bundle's own test data"]
-    split = f", split {' and '.join(arguments.split)}" if arguments.split else ""
+    manifest = Bundle.open(arguments.bundle).manifest
+    split = tuple(arguments.split) or (() if arguments.data else ("test",))
+    data = arguments.data or [Path(source.path) for source in _own_sources(manifest, split)]
+    said = f", split {' and '.join(split)}" if split else ""
     judged = {
-        "judged on": f"{', '.join(Path(source).name for source in data)}{split}: {evaluation.scores.judged}",
+        "judged on": f"{', '.join(source.name for source in data)}{said}: {evaluation.scores.judged}",
         "search": f"beam {evaluation.beams}, {arguments.precision or 'fp32'}, ONNX Runtime on a CPU",
         "intervals": f"bootstrap over {arguments.resamples} draws, seed {arguments.seed}",
     }
-    write_card(arguments.card, Bundle.open(arguments.bundle).manifest, rows, judged)
+    write_card(arguments.card, manifest, rows, judged)
 
 
 def _own_sources(manifest: Manifest, split: tuple[str, ...]) -> list[Source]:

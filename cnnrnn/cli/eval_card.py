@@ -89,7 +89,7 @@ def _parity(parity: Mapping[str, Any]) -> Iterator[str]:
     yield _table(rows)
     if storage := parity.get("storage"):
         yield (
-            f"Weights are stored as {storage['storage']}: that left {storage['same_caption']} of "
+            f"Weights are stored as {storage['weight_storage']}: that left {storage['same_caption']} of "
             f"{storage['pictures']} greedy answers as they were."
         )
 
