@@ -95,7 +95,7 @@ def test_resumes_a_run_of_before_a_key_was_there(tiny: TrainConfig) -> None:
 
 
 def test_resumes_after_a_kill(config: TrainConfig, tmp_path: Path) -> None:
-    config = with_training(config, epochs=6)
+    config = with_training(config, epochs=3)
     whole = train(config)
     killed = replace(with_training(config, checkpoint_minutes=0), output=str(tmp_path / "killed"))
     (tmp_path / "config.json").write_text(json.dumps(killed.to_dict()))
