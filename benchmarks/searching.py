@@ -113,7 +113,7 @@ class FreeDecoder:
         logits = random_logits(beams, self.vocabulary)[None]
         self.logits: Tensor = onnxruntime.OrtValue.ortvalue_from_numpy(logits)
 
-    def encode(self, images: NDArray[np.uint8]) -> Encoded:
+    def encode(self, images: NDArray[np.uint8], questions: object = None) -> Encoded:
         return Encoded({}, {})
 
     def widen(self, state: Mapping[str, Tensor], beams: int) -> Tensors:

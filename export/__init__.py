@@ -15,18 +15,21 @@ for _module in ("torch", "onnx", "onnxscript"):
 
 from cnnrnn.export.check import CheckReport, check_model  # noqa: E402
 from cnnrnn.export.export import ExportOptions, export_bundle, export_checkpoint  # noqa: E402
+from cnnrnn.export.gate_questions import GateQuestions  # noqa: E402
 from cnnrnn.export.precision.add import add_precisions  # noqa: E402
 from cnnrnn.export.precision.options import LoweringOptions  # noqa: E402
 from cnnrnn.export.precision.report import PrecisionReport  # noqa: E402
-from cnnrnn.export.protocol import CaptionModel  # noqa: E402
+from cnnrnn.export.protocol import AnswerModel, CaptionModel  # noqa: E402
 from cnnrnn.export.report import Departure, ParityReport, SearchParity, StorageEffect, TensorParity  # noqa: E402
 from cnnrnn.export.rnn import RnnCaptioner, wrap_rnn  # noqa: E402
 
 __all__ = [
+    "AnswerModel",
     "CaptionModel",
     "CheckReport",
     "Departure",
     "ExportOptions",
+    "GateQuestions",
     "LoweringOptions",
     "ParityReport",
     "PrecisionReport",

@@ -14,7 +14,9 @@ import torch
 from torch import nn
 
 from cnnrnn.core.errors import ModelError, OptionsError
-from cnnrnn.core.manifest import ImageSpec
+from cnnrnn.core.manifest import ImageSpec, QuestionSpec
+from cnnrnn.export.asking import Asked, example_questions
+from cnnrnn.export.check_questions import check_questions
 from cnnrnn.export.check_step import check_independence, check_repeatability, check_tokens
 from cnnrnn.export.check_tensors import (
     BEAMS,
@@ -30,6 +32,7 @@ from cnnrnn.export.signature import repeat_beams
 from cnnrnn.export.weights import held_modules, named_tensors
 
 _METHODS = ("encode", "initial_state", "step")
+_ASKED_METHODS = ("encode_image", *_METHODS)
 _LISTED = 4
 
 
@@ -68,6 +71,7 @@ def check_model(
     *,
     vocabulary: int | None = None,
     alignment_grid: tuple[int, int] | None = None,
+    question: QuestionSpec | None = None,
 ) -> CheckReport:
     """Find out whether a model follows `cnnrnn.export.CaptionModel`, by running it on noise.
 
@@ -76,6 +80,7 @@ def check_model(
         image: the picture's size: an `ImageSpec`, one side in pixels, or (height, width).
         vocabulary: V of the tokenizer, compared with the logits; None skips that.
         alignment_grid: (rows, columns) that the alignment's P positions are meant to be; None skips that.
+        question: how questions are read; the model is then to follow `cnnrnn.export.AnswerModel`.
 
     Returns:
         The report; a faulty model is reported, never raised.
@@ -85,14 +90,19 @@ def check_model(
     """
     height, width = _size(image)
     findings = Findings()
-    if not _check_methods(model, findings):
+    if not _check_methods(model, _METHODS if question is None else _ASKED_METHODS, findings):
         return _report(findings)
     _check_weights(model, findings)
     _check_mode(model, findings)
     random_state = torch.get_rng_state()
     try:
         with torch.no_grad():
-            _check_calls(model, (height, width), vocabulary, alignment_grid, findings)
+            asked = model
+            if question is not None:
+                asked = Asked(model, *example_questions(question, IMAGES))
+                check_questions(asked, (height, width), findings)
+            if not findings.problems or question is None:
+                _check_calls(asked, (height, width), vocabulary, alignment_grid, findings)
     finally:
         torch.set_rng_state(random_state)
     return _report(findings)
@@ -169,12 +179,12 @@ def _call(findings: Findings, what: str, call: Callable[[], Any]) -> Any:
     return result
 
 
-def _check_methods(model: Any, findings: Findings) -> bool:
-    missing = [name for name in _METHODS if not callable(getattr(model, name, None))]
+def _check_methods(model: Any, methods: tuple[str, ...], findings: Findings) -> bool:
+    missing = [name for name in methods if not callable(getattr(model, name, None))]
     if missing:
         findings.problem(
             f"{type(model).__name__} has no method {', '.join(missing)}; the protocol is "
-            f"{', '.join(_METHODS)} (docs/bring-your-own.md), and wrap_rnn gives them to a plain nn.LSTM or "
+            f"{', '.join(methods)} (docs/bring-your-own.md), and wrap_rnn gives them to a plain nn.LSTM or "
             "nn.GRU captioner"
         )
     return not missing

@@ -13,22 +13,30 @@ import platform
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-import numpy as np
 import onnx
 import onnxruntime
 import torch
 
-from cnnrnn.core.bundle import TOKENIZER, check_target, write_bundle
+from cnnrnn.core.bundle import QUESTION_TOKENIZER, TOKENIZER, check_target, write_bundle
 from cnnrnn.core.errors import BundleError, OptionsError, ParityError
-from cnnrnn.core.manifest import GraphSpec, ImageSpec, Manifest, SearchDefaults, VocabularySpec
+from cnnrnn.core.manifest import (
+    GraphSpec,
+    ImageSpec,
+    Manifest,
+    QuestionSpec,
+    SearchDefaults,
+    VocabularySpec,
+)
 from cnnrnn.core.search import SearchOptions
 from cnnrnn.core.tokenizer import Tokenizer
 from cnnrnn.export.check import check_model
 from cnnrnn.export.draft import Draft
+from cnnrnn.export.gate_pictures import Pictures
+from cnnrnn.export.gate_questions import GateQuestions
 from cnnrnn.export.onnx_graph import encoder_graph, step_graph
-from cnnrnn.export.parity import BATCH, Pictures, compare
+from cnnrnn.export.parity import compare
 from cnnrnn.export.pictures import find_pictures, read_pictures
 from cnnrnn.export.precision.options import FULL, LoweringOptions
 from cnnrnn.export.report import ParityReport, StorageEffect
@@ -41,6 +49,9 @@ from cnnrnn.runtime.clock import Clock
 from cnnrnn.runtime.loop import SpecialTokens, decode
 from cnnrnn.runtime.ort_cpu import OrtCpuBackend
 from cnnrnn.runtime.select import SelectKind, make_select, select_spec
+
+if TYPE_CHECKING:
+    from cnnrnn.training.checkpoint import LoadedModel
 
 _log = logging.getLogger(__name__)
 
@@ -62,6 +73,8 @@ class ExportOptions:
         summary, license, provenance: for people; free.
         pictures: a folder of pictures for the parity gate; None for the shipped samples.
         alignment_grid: (rows, columns) of the alignment's positions; None where there is no such grid.
+        questions: of a model that follows `AnswerModel`: questions of the kind that it will be asked, and how
+            they are read. The gates ask one of each picture, and several of the first.
         weight_storage: ``"fp16"`` rounds the model's matrices to fp16 first and halves the files. The rounded
             model is then what is exported and proven, and the report says how many captions rounding changed.
         least_pictures: how few pictures are too few to prove anything.
@@ -77,10 +90,16 @@ class ExportOptions:
     provenance: dict[str, Any] = field(default_factory=dict)
     pictures: Path | None = None
     alignment_grid: tuple[int, int] | None = None
+    questions: GateQuestions | None = None
     weight_storage: WeightStorage = "fp32"
     least_pictures: int = LEAST_PICTURES
     most_pictures: int = MOST_PICTURES
     lowering: LoweringOptions = field(default_factory=LoweringOptions)
+
+    @property
+    def question(self) -> QuestionSpec | None:
+        """How the bundle reads questions."""
+        return None if self.questions is None else self.questions.spec
 
 
 def export_bundle(
@@ -94,7 +113,8 @@ def export_bundle(
     """Export a model and, if it passes the parity gate, write its bundle.
 
     Args:
-        model: follows `CaptionModel`; in ``eval`` mode, float32, on the CPU. It is not changed.
+        model: follows `CaptionModel`, or with ``questions`` `AnswerModel`; in ``eval`` mode, float32, on the
+            CPU. It is not changed.
         tokenizer: its size must be the model's V.
         target: the bundle's folder. A bundle there is replaced, anything else refused.
         options: see `ExportOptions`.
@@ -115,18 +135,23 @@ def export_bundle(
     _check_options(options, tokenizer)
     check_target(folder)
     paths, source = find_pictures(options.pictures, options.least_pictures, options.most_pictures)
+    asked = None if options.questions is None else options.questions.read()
     lowered = options.lowering.precisions
     others = None
     if lowered:
         from cnnrnn.export.precision.judging import read_gate_pictures
         from cnnrnn.export.precision.prove import prove_precisions
 
-        others = read_gate_pictures(options.pictures, options.image, options.lowering)
+        others = read_gate_pictures(options.pictures, options.image, options.lowering, asked)
     tell("check", 0, 1)
     check_model(
-        model, options.image, vocabulary=tokenizer.size, alignment_grid=options.alignment_grid
+        model,
+        options.image,
+        vocabulary=tokenizer.size,
+        alignment_grid=options.alignment_grid,
+        question=options.question,
     ).raise_problems()
-    pictures, skipped = read_pictures(paths, options.image, options.least_pictures)
+    pictures, skipped = read_pictures(paths, options.image, options.least_pictures, questions=asked)
     reference = round_weights(model) if options.weight_storage == "fp16" else model
     tell("graphs", 0, 1)
     draft = _build(reference, tokenizer, options)
@@ -176,11 +201,20 @@ def export_checkpoint(
         license=loaded.license,
         provenance=loaded.provenance,
         alignment_grid=loaded.alignment_grid,
+        questions=_gate_questions(loaded),
     )
     options = dataclasses.replace(
         options, **{name: value for name, value in changes.items() if value is not None}
     )
     return export_bundle(loaded.model, loaded.tokenizer, target, options=options, progress=progress)
+
+
+def _gate_questions(loaded: LoadedModel) -> GateQuestions | None:
+    if loaded.questions is None:
+        return None
+    tokenizer, most = loaded.questions.tokenizer, loaded.questions.max_length
+    fitting = [text for text in loaded.asked if 1 <= len(tokenizer.encode(text)) <= most]
+    return GateQuestions(fitting, tokenizer, most)
 
 
 def _check_options(options: ExportOptions, tokenizer: Tokenizer) -> None:
@@ -203,7 +237,8 @@ def _check_options(options: ExportOptions, tokenizer: Tokenizer) -> None:
 def _build(model: Any, tokenizer: Tokenizer, options: ExportOptions) -> Draft:
     """Trace, export and describe: every file of the bundle but the manifest."""
     halved = options.weight_storage == "fp16"
-    step, signature = step_graph(model, trace_signature(model, options.image), fold_batch_norm=not halved)
+    traced = trace_signature(model, options.image, options.question)
+    step, signature = step_graph(model, traced, fold_batch_norm=not halved)
     encoder = encoder_graph(model, signature, fold_batch_norm=not halved)
     if halved:
         saved = store_fp16(encoder) + store_fp16(step)
@@ -215,6 +250,8 @@ def _build(model: Any, tokenizer: Tokenizer, options: ExportOptions) -> Draft:
         selects[kind.name] = select_spec(f"select/{kind.name}.onnx", kind)
         files[selects[kind.name].file] = make_select(kind)
     files[TOKENIZER] = tokenizer.to_json().encode()
+    if options.questions is not None:
+        files[QUESTION_TOKENIZER] = options.questions.tokenizer.to_json().encode()
     return Draft(_manifest(options, tokenizer, {FULL: pair}, selects), files)
 
 
@@ -248,6 +285,8 @@ def _manifest(
         summary=options.summary,
         license=options.license,
         alignment_grid=options.alignment_grid,
+        task="caption" if options.question is None else "vqa",
+        question=options.question,
         provenance={
             **options.provenance,
             "weight_storage": options.weight_storage,
@@ -280,7 +319,7 @@ def _prove(
     finally:
         engine.close()
     versions = {"torch": str(torch.__version__), "onnxruntime": str(onnxruntime.__version__)}
-    return ParityReport(len(pictures.pixels), "", (), results, tensors, storage, versions)
+    return ParityReport(len(pictures), "", (), results, tensors, storage, versions)
 
 
 def _storage_effect(
@@ -293,13 +332,15 @@ def _storage_effect(
     """How many greedy captions rounding left as they were: for the report, the gate judges the export."""
     special = SpecialTokens(tokenizer.start, (tokenizer.end,))
     same = 0
-    for first in range(0, len(pictures.pixels), BATCH):
-        images = np.stack(pictures.pixels[first : first + BATCH])
-        histories = [decode(backend, images, options, special, Clock()) for backend in (trained, rounded)]
-        for image in range(len(images)):
+    for part in pictures.parts():
+        histories = [
+            decode(backend, part.images, options, special, Clock(), questions=part.questions)
+            for backend in (trained, rounded)
+        ]
+        for image in range(len(part.names)):
             one, other = (trace_back(history, image, 1)[0].tokens.tolist() for history in histories)
             same += one == other
-    return StorageEffect("fp16", len(pictures.pixels), same)
+    return StorageEffect("fp16", len(pictures), same)
 
 
 def _tell_nobody(stage: str, done: int, total: int) -> None:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from cnnrnn.core.manifest import ImageSpec
+from cnnrnn.export.asking import answer_memory
 from cnnrnn.export.protocol import Tensors
 from cnnrnn.export.signature import Signature, split_step
 from cnnrnn.export.weights import held_modules
@@ -37,7 +38,8 @@ def _(state: Tensor, parents: Tensor) -> Tensor:
 
 
 class EncoderGraph(nn.Module):
-    """``image`` (B, H, W, 3) uint8 RGB to the memory and then the initial state, each (B, ...)."""
+    """``image`` (B, H, W, 3) uint8 RGB to the memory and then the initial state, each (B, ...); with
+    ``question`` (B, Q) and ``question_length`` (B) int32, ``image`` may also be one for all questions."""
 
     def __init__(self, model: Any, signature: Signature) -> None:
         super().__init__()
@@ -48,9 +50,13 @@ class EncoderGraph(nn.Module):
         self.scale = nn.Buffer(scale)
         self.shift = nn.Buffer(shift)
 
-    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+    def forward(self, image: Tensor, *asked: Tensor) -> tuple[Tensor, ...]:
         pixels = image.to(torch.float32) * self.scale + self.shift
-        memory: Tensors = self.model.encode(pixels.permute(0, 3, 1, 2).contiguous())
+        picture = pixels.permute(0, 3, 1, 2).contiguous()
+        if asked:
+            memory = answer_memory(self.model, picture, *(tensor.long() for tensor in asked))
+        else:
+            memory = self.model.encode(picture)
         state: Tensors = self.model.initial_state(dict(memory))
         return (*(memory[name] for name in self.memory_names), *state.values())
 

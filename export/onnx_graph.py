@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from cnnrnn.core.errors import ModelError
 from cnnrnn.core.manifest import TensorSpec
+from cnnrnn.export.asking import example_questions
 from cnnrnn.export.graphs import EncoderGraph, StepGraph
 from cnnrnn.export.signature import TRACE_BEAMS, TRACE_IMAGES, Signature, repeat_beams
 from cnnrnn.export.tidy import OPSET, tidy
@@ -97,10 +98,18 @@ def encoder_graph(model: Any, signature: Signature, *, fold_batch_norm: bool = T
     """Export preprocessing, ``encode`` and ``initial_state`` as one graph; all else as in `step_graph`."""
     spec = signature.image
     image = torch.zeros(TRACE_IMAGES, spec.height, spec.width, 3, dtype=torch.uint8)
+    example: tuple[Tensor, ...] = (image,)
+    shapes: tuple[Any, ...] = ({0: torch.export.Dim("B")},)
+    if signature.question is not None:
+        # One more question than pictures, lest the two be taken for the same size.
+        words, lengths = example_questions(signature.question, TRACE_IMAGES + 1)
+        asked = {0: torch.export.Dim("B")}
+        example = (image, words.int(), lengths.int())
+        shapes = ({0: torch.export.Dim("I")}, (asked, asked))
     proto = _export(
         EncoderGraph(model, signature),
-        (image,),
-        ({0: torch.export.Dim("B")},),
+        example,
+        shapes,
         signature.encoder_inputs(),
         signature.encoder_outputs(),
         fold_batch_norm,
@@ -128,7 +137,10 @@ def _export(
                 input_names=[spec.name for spec in inputs],
                 output_names=[spec.name for spec in outputs],
                 dynamic_shapes=shapes,
-                custom_translation_table={torch.ops.cnnrnn.gather_beams.default: _gather_beams_onnx},
+                custom_translation_table={
+                    torch.ops.cnnrnn.gather_beams.default: _gather_beams_onnx,
+                    torch.ops.cnnrnn.for_each_question.default: _for_each_question_onnx,
+                },
                 optimize=False,
                 verbose=False,
             )
@@ -144,6 +156,13 @@ def _gather_beams_onnx(state: Any, parents: Any) -> Any:
         opset18.Cast(parents, to=onnx.TensorProto.INT64), opset18.Constant(value_ints=[2])
     )
     return opset18.GatherND(state, rows, batch_dims=1)
+
+
+def _for_each_question_onnx(seen: Any, question: Any) -> Any:
+    """How `for_each_question` is written in ONNX: Expand makes B of one, and leaves B as they are."""
+    questions = opset18.Shape(question, start=0, end=1)
+    others = opset18.Expand(opset18.Constant(value_ints=[1]), opset18.Shape(opset18.Shape(seen, start=1)))
+    return opset18.Expand(seen, opset18.Concat(questions, others, axis=0))
 
 
 def _simplify(model: ir.Model, fold_batch_norm: bool) -> ir.Model:

@@ -8,7 +8,6 @@ how it scores what the other chose: if to both the two are closer than 1e-4, it 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 from cnnrnn.core.search import SearchOptions
 from cnnrnn.core.tokenizer import Tokenizer
+from cnnrnn.export.gate_pictures import Pictures
 from cnnrnn.export.partings import FAR, Decoded, Parting, gap, parting_of
 from cnnrnn.export.recording import Arrays, Recording
 from cnnrnn.export.report import Departure, SearchParity, TensorParity
@@ -23,16 +23,6 @@ from cnnrnn.export.tolerances import TIE, tolerance_of
 from cnnrnn.runtime.backend import Backend
 from cnnrnn.runtime.backtrace import Path, trace_back
 from cnnrnn.runtime.loop import SpecialTokens
-
-BATCH = 8
-
-
-@dataclass(frozen=True)
-class Pictures:
-    """Names and pixels: ``pixels[i]`` is (H, W, 3) uint8 RGB, of the encoder's size."""
-
-    names: Sequence[str]
-    pixels: Sequence[NDArray[np.uint8]]
 
 
 def compare(
@@ -57,20 +47,19 @@ def compare(
     tensors: dict[str, _Worst] = {}
     departures: list[list[Departure]] = [[] for _ in searches]
     recordings = Recording(expected), Recording(found)
-    done, total = 0, len(searches) * len(pictures.pixels)
-    for first in range(0, len(pictures.pixels), BATCH):
-        batch = slice(first, first + BATCH)
-        images, names = np.stack(pictures.pixels[batch]), pictures.names[batch]
+    done, total = 0, len(searches) * len(pictures)
+    for part in pictures.parts():
+        names = part.names
         for options, departed in zip(searches, departures, strict=True):
-            one, other = (Decoded.of(recording, images, options, special) for recording in recordings)
-            partings = [parting_of(one, other, image) for image in range(len(images))]
+            one, other = (Decoded.of(recording, part, options, special) for recording in recordings)
+            partings = [parting_of(one, other, image) for image in range(len(names))]
             _compare_tensors(one, other, names, partings, tensors)
             departed += _departures(one, other, names, partings, options, tokenizer)
-            done += len(images)
+            done += len(names)
             if progress is not None:
                 progress(done, total)
     results = (
-        _summary(options.beams, len(pictures.pixels), departed)
+        _summary(options.beams, len(pictures), departed)
         for options, departed in zip(searches, departures, strict=True)
     )
     return tuple(results), {name: worst.report(name) for name, worst in tensors.items()}

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cnnrnn.core.search import SearchOptions
+from cnnrnn.export.gate_pictures import Part
 from cnnrnn.export.recording import Arrays, Recording
 from cnnrnn.runtime.clock import Clock
 from cnnrnn.runtime.loop import History, SpecialTokens, decode
@@ -26,11 +26,9 @@ class Decoded:
     steps: list[Arrays]
 
     @staticmethod
-    def of(
-        recording: Recording, images: NDArray[np.uint8], options: SearchOptions, special: SpecialTokens
-    ) -> Decoded:
-        """Search for the captions of ``images`` (B, H, W, 3) RGB."""
-        history = decode(recording, images, options, special, Clock())
+    def of(recording: Recording, part: Part, options: SearchOptions, special: SpecialTokens) -> Decoded:
+        """Search for the captions of some pictures, or the answers to their questions."""
+        history = decode(recording, part.images, options, special, Clock(), questions=part.questions)
         return Decoded(history, recording.encoded, recording.steps)
 
 

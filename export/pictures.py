@@ -8,8 +8,9 @@ from pathlib import Path
 from cnnrnn.core.errors import ImageError, OptionsError
 from cnnrnn.core.manifest import ImageSpec
 from cnnrnn.core.samples import pictures_in, sample_pictures
-from cnnrnn.export.parity import Pictures
+from cnnrnn.export.gate_pictures import Pictures
 from cnnrnn.runtime.image import fit, read_image
+from cnnrnn.runtime.questions import Questions
 
 _log = logging.getLogger(__name__)
 
@@ -43,9 +44,16 @@ def find_pictures(
 
 
 def read_pictures(
-    paths: list[Path], image: ImageSpec, least: int, gate: str = "parity gate"
+    paths: list[Path],
+    image: ImageSpec,
+    least: int,
+    gate: str = "parity gate",
+    questions: Questions | None = None,
 ) -> tuple[Pictures, tuple[str, ...]]:
     """Read the files and bring them to the encoder's size, as the runtime does.
+
+    Args:
+        questions: one is asked of each picture, from the first again where there are fewer.
 
     Returns:
         The pictures, and the names of files that could not be read.
@@ -66,4 +74,5 @@ def read_pictures(
             f"only {len(pixels)} of {len(paths)} pictures could be read and the {gate} needs {least}; "
             f"unreadable are {', '.join(skipped[:3])}; add or repair some"
         )
-    return Pictures(names, pixels), tuple(skipped)
+    asked = questions and questions.rows([number % len(questions) for number in range(len(pixels))])
+    return Pictures(names, pixels, asked), tuple(skipped)

@@ -14,6 +14,9 @@ The rules, which `cnnrnn.export.check_model` tests one by one:
 - State and memory are float32 (or int32) tensors whose first dimension is B; in ``step`` a state has K after
   it. Memory has no K: broadcast over beams instead of copying.
 
+A model that answers questions about pictures follows `AnswerModel` instead, whose pictures and questions
+are encoded apart, so that many questions of one picture look at it once.
+
 Whoever implements this exports with `cnnrnn.export.export_bundle`. For the plain recurrent captioner around
 an ``nn.LSTM``, ``nn.GRU``, ``nn.LSTMCell`` or ``nn.GRUCell``, `cnnrnn.export.wrap_rnn` implements it in one
 call.
@@ -69,4 +72,41 @@ class CaptionModel(Protocol):
             any softmax; the next state, like ``state``; and where the model looked, (B, K, P) float32, which
             the runtime returns with each word.
         """
+        ...
+
+
+@runtime_checkable
+class AnswerModel(Protocol):
+    """The four methods of a model that answers questions; ``initial_state`` and ``step`` as above."""
+
+    def encode_image(self, image: Tensor) -> Tensors:
+        """Turn pictures into what any question may look at.
+
+        Args:
+            image: (B, 3, H, W) float32, as `CaptionModel.encode` has it.
+
+        Returns:
+            Name to (B, ...) tensor.
+        """
+        ...
+
+    def encode(self, seen: Tensors, question: Tensor, question_length: Tensor) -> Tensors:
+        """Turn pictures and questions into what every step may look at.
+
+        Args:
+            seen: what ``encode_image`` returned, a picture for each question.
+            question: (B, Q) int64 token ids, each filled up to Q; what is beyond its length must not count.
+            question_length: (B) int64, 1 to Q.
+
+        Returns:
+            Memory: name to (B, ...) tensor.
+        """
+        ...
+
+    def initial_state(self, memory: Tensors) -> Tensors:
+        """See `CaptionModel.initial_state`."""
+        ...
+
+    def step(self, tokens: Tensor, state: Tensors, memory: Tensors) -> StepResult:
+        """See `CaptionModel.step`."""
         ...

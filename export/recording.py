@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnnrnn.runtime.backend import Backend, Encoded, Stepped, Tensor, Tensors
+from cnnrnn.runtime.questions import Questions
 from cnnrnn.runtime.select import SelectKind
 
 Arrays = dict[str, NDArray[Any]]
@@ -17,7 +18,7 @@ Arrays = dict[str, NDArray[Any]]
 class Recording:
     """`cnnrnn.runtime.backend.Backend` that passes every call on to another and keeps the results.
 
-    The same array of pictures, searched again, is not encoded again.
+    The same array of pictures with the same questions, searched again, is not encoded again.
 
     Attributes:
         encoded: ``memory_NAME`` and ``state_NAME``, (B, ...), of the last `encode`.
@@ -30,15 +31,16 @@ class Recording:
         self.name, self.precision, self.vocabulary = backend.name, backend.precision, backend.vocabulary
         self.encoded: Arrays = {}
         self.steps: list[Arrays] = []
-        self._last: tuple[NDArray[np.uint8], Encoded] | None = None
+        self._last: tuple[NDArray[np.uint8], Questions | None, Encoded] | None = None
 
-    def encode(self, images: NDArray[np.uint8]) -> Encoded:
+    def encode(self, images: NDArray[np.uint8], questions: Questions | None = None) -> Encoded:
         self.steps = []
-        if self._last is None or self._last[0] is not images:
-            encoded = self._backend.encode(images)
+        if self._last is None or self._last[0] is not images or self._last[1] is not questions:
+            given = () if questions is None else (questions,)
+            encoded = self._backend.encode(images, *given)
             self.encoded = self._named("memory_", encoded.memory) | self._named("state_", encoded.state)
-            self._last = images, encoded
-        return self._last[1]
+            self._last = images, questions, encoded
+        return self._last[2]
 
     def widen(self, state: Mapping[str, Tensor], beams: int) -> Tensors:
         return self._backend.widen(state, beams)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from cnnrnn.core.errors import ModelError
-from cnnrnn.core.manifest import Dimension, ImageSpec, TensorSpec
+from cnnrnn.core.manifest import Dimension, ImageSpec, QuestionSpec, TensorSpec
+from cnnrnn.export.asking import Asked, example_questions
 from cnnrnn.export.protocol import StepResult, Tensors
 
 TRACE_IMAGES = 2
@@ -25,6 +26,7 @@ class Signature:
 
     Attributes:
         image: what the encoder takes, after preprocessing.
+        question: how questions are read, where the model is asked any.
         memory: name to an example of ``encode``'s tensor, (B, ...).
         state: name to an example of ``initial_state``'s tensor, (B, ...).
         vocabulary: V, the last dimension of the logits.
@@ -36,10 +38,19 @@ class Signature:
     state: Tensors
     vocabulary: int
     positions: int | None
+    question: QuestionSpec | None = None
 
     def encoder_inputs(self) -> tuple[TensorSpec, ...]:
-        """``image`` (B, H, W, 3) uint8, RGB."""
-        return (TensorSpec("image", "uint8", ("B", self.image.height, self.image.width, 3)),)
+        """``image`` (B, H, W, 3) uint8, RGB; or, with ``question`` (B, Q) and ``question_length`` (B) int32,
+        ``image`` (I, H, W, 3), where I is B, or 1 for B questions about one picture."""
+        size = (self.image.height, self.image.width, 3)
+        if self.question is None:
+            return (TensorSpec("image", "uint8", ("B", *size)),)
+        return (
+            TensorSpec("image", "uint8", ("I", *size)),
+            TensorSpec("question", "int32", ("B", self.question.max_length)),
+            TensorSpec("question_length", "int32", ("B",)),
+        )
 
     def encoder_outputs(self) -> tuple[TensorSpec, ...]:
         """The memory, then the state, each (B, ...)."""
@@ -65,11 +76,14 @@ class Signature:
     def with_memory(self, names: frozenset[str]) -> Signature:
         """The same without the memory that no step uses."""
         kept = {name: tensor for name, tensor in self.memory.items() if name in names}
-        return Signature(self.image, kept, self.state, self.vocabulary, self.positions)
+        return replace(self, memory=kept)
 
 
-def trace_signature(model: Any, image: ImageSpec) -> Signature:
+def trace_signature(model: Any, image: ImageSpec, question: QuestionSpec | None = None) -> Signature:
     """Run the model once on two pictures of noise, with three beams.
+
+    Args:
+        question: how questions are read, of a model that follows `AnswerModel`.
 
     Raises:
         ModelError: a tensor's dtype is neither float32 nor int32. Everything else is `check_model`'s to find.
@@ -78,13 +92,14 @@ def trace_signature(model: Any, image: ImageSpec) -> Signature:
         noise = torch.randn(
             TRACE_IMAGES, 3, image.height, image.width, generator=torch.Generator().manual_seed(0)
         )
+        if question is not None:
+            model = Asked(model, *example_questions(question, TRACE_IMAGES))
         memory = dict(model.encode(noise))
         state = dict(model.initial_state(dict(memory)))
         tokens = torch.zeros(TRACE_IMAGES, TRACE_BEAMS, dtype=torch.int64)
         logits, _, alignment = split_step(model.step(tokens, repeat_beams(state, TRACE_BEAMS), dict(memory)))
-    return Signature(
-        image, memory, state, logits.shape[-1], None if alignment is None else alignment.shape[-1]
-    )
+    positions = None if alignment is None else alignment.shape[-1]
+    return Signature(image, memory, state, logits.shape[-1], positions, question)
 
 
 def split_step(result: StepResult) -> tuple[Tensor, Tensors, Tensor | None]:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from cnnrnn.core.manifest import ImageSpec
 from cnnrnn.export.signature import split_step
 from cnnrnn.runtime.backend import Backend, Encoded, Stepped, Tensor, Tensors
+from cnnrnn.runtime.questions import Questions
 from cnnrnn.runtime.select import SelectKind
 
 
@@ -44,9 +45,15 @@ class TorchBackend:
         return self._searcher.vocabulary
 
     @torch.no_grad()
-    def encode(self, images: NDArray[np.uint8]) -> Encoded:
+    def encode(self, images: NDArray[np.uint8], questions: Questions | None = None) -> Encoded:
         pixels = torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2))).float()
-        memory = dict(self._model.encode((pixels / 255 - self._mean) / self._std))
+        normalised = (pixels / 255 - self._mean) / self._std
+        if questions is None:
+            memory = dict(self._model.encode(normalised))
+        else:  # each question on its own picture, repeated before the CNN where there is but one
+            every = normalised.expand(len(questions), -1, -1, -1)
+            asked = (torch.from_numpy(array).long() for array in questions.inputs.values())
+            memory = dict(self._model.encode(self._model.encode_image(every), *asked))
         return Encoded(memory, dict(self._model.initial_state(dict(memory))))
 
     def widen(self, state: Mapping[str, Tensor], beams: int) -> Tensors:

@@ -17,6 +17,20 @@ from cnnrnn.runtime.result import Hypothesis, Result
 
 
 @dataclass(frozen=True)
+class About:
+    """What an answer is about.
+
+    Attributes:
+        what: the picture, or question, is called in an error.
+        question: that was asked, if any.
+    """
+
+    picture: Taken
+    what: str
+    question: str | None = None
+
+
+@dataclass(frozen=True)
 class Answers:
     """What a bundle's captions are made with."""
 
@@ -24,22 +38,22 @@ class Answers:
     tokenizer: Tokenizer
 
     def of(
-        self, backend: Backend | Searches, picture: Taken, history: History, row: int, clock: Clock, what: str
+        self, backend: Backend | Searches, about: About, history: History, row: int, clock: Clock
     ) -> Result | NotFiniteError:
-        """The answer for one picture of a batch that has been searched.
+        """The answer for one picture, or question, of a batch that has been searched.
 
         Args:
-            row: the picture's, in the batch.
+            row: its own, in the batch.
             clock: of the batch.
-            what: the picture is called in an error.
         """
+        picture = about.picture
         if history.faults[row]:
             advice = "the model itself makes them: train or export it again"
             if backend.precision != "fp32":
                 advice = "try precision='fp32'"
             return NotFiniteError(
-                f"{what} got no caption: the decoder's logits are not finite in step {history.faults[row]}, "
-                f"in {backend.name} {backend.precision}; {advice}"
+                f"{about.what} got no caption: the decoder's logits are not finite in step "
+                f"{history.faults[row]}, in {backend.name} {backend.precision}; {advice}"
             )
         with clock.stage("backtrace"):
             paths = trace_back(history, row, history.options.n_best)
@@ -48,6 +62,7 @@ class Answers:
         return Result(
             hypotheses=hypotheses,
             image=picture.name,
+            question=about.question,
             alignment_grid=self.manifest.alignment_grid,
             timings_ms=_timings(picture, clock),
             backend=backend.name,

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    from cnnrnn.runtime.questions import Questions
     from cnnrnn.runtime.select import SelectKind
 
 # A tensor of the backend's own kind: an OrtValue, a device buffer, a torch tensor. The loop passes it on,
@@ -59,8 +60,9 @@ class Backend(Protocol):
         """V, the logits of a beam."""
         ...
 
-    def encode(self, images: NDArray[np.uint8]) -> Encoded:
-        """Run the encoder on ``images`` (B, H, W, 3) RGB."""
+    def encode(self, images: NDArray[np.uint8], questions: Questions | None = None) -> Encoded:
+        """Run the encoder on ``images`` (B, H, W, 3) RGB; or, where it reads questions, on B of these and as
+        many images, or one image for them all."""
         ...
 
     def widen(self, state: Mapping[str, Tensor], beams: int) -> Tensors:

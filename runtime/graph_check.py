@@ -60,6 +60,9 @@ def check_contract(manifest: Manifest, precision: str) -> None:
     encoder, step = pair["encoder"], pair["step"]
     image = manifest.image
     _expect(encoder, "input", "image", "uint8", (None, image.height, image.width, 3))
+    if manifest.question is not None:
+        _expect(encoder, "input", "question", "int32", (None, manifest.question.max_length))
+        _expect(encoder, "input", "question_length", "int32", (None,))
     _expect(step, "input", "tokens", "int32", (None, None))
     _expect(step, "input", "parents", "int32", (None, None))
     _expect(step, "output", "logits", "float32", (None, None, manifest.vocabulary.size))

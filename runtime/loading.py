@@ -18,6 +18,7 @@ from cnnrnn.runtime.model import Model
 from cnnrnn.runtime.ort_cpu import NAME as ORT_CPU
 from cnnrnn.runtime.ort_cpu import OrtCpuBackend
 from cnnrnn.runtime.precision import precision_for
+from cnnrnn.runtime.questions import QuestionReader
 
 BACKENDS = (ORT_CPU, *DEVICE_BACKENDS)
 
@@ -68,4 +69,4 @@ def load(
             raise OptionsError(f"threads={threads} is for the backend {ORT_CPU}; {backend} has none")
         runner = open_backend(backend, graphs, 0 if device is None else device)
     _log.info("loaded %s: %s %s", opened.folder, backend, graphs.precision)
-    return Model(runner, opened.manifest, opened.tokenizer())
+    return Model(runner, opened.manifest, opened.tokenizer(), QuestionReader.of(opened))

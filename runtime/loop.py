@@ -17,6 +17,7 @@ from cnnrnn.core.search import SearchOptions, check_batch
 from cnnrnn.runtime.backend import Backend, Tensor
 from cnnrnn.runtime.clock import Clock
 from cnnrnn.runtime.frame import DeviceFrame
+from cnnrnn.runtime.questions import Questions
 from cnnrnn.runtime.search_inputs import SpecialTokens, start
 from cnnrnn.runtime.select import POOL, SelectKind
 from cnnrnn.runtime.selecting import Selected, selecting
@@ -175,6 +176,7 @@ class Searches(Protocol):
         clock: Clock,
         kind: SelectKind,
         *,
+        questions: Questions | None = None,
         streams: bool = False,
     ) -> Searching:
         """Begin a search, which then goes on by itself; see `begin`."""
@@ -204,19 +206,22 @@ def begin(
     clock: Clock,
     kind: SelectKind,
     *,
+    questions: Questions | None = None,
     streams: bool = False,
 ) -> Searching:
-    """Begin a search for the captions of ``pictures``.
+    """Begin a search for the captions of ``pictures``, or for the answers to questions about them.
 
     Args:
         pictures: (H, W, 3) RGB each, or frames that the backend's `Searches.check_frame` let pass.
+        questions: one for each picture, or several about a single one.
         options, clock, kind: as of `decode`.
         streams: the search will be followed step by step, by `Searching.latest`.
     """
     if isinstance(backend, Searches):
-        return backend.search(pictures, options, special, clock, kind, streams=streams)
+        asked = {} if questions is None else {"questions": questions}
+        return backend.search(pictures, options, special, clock, kind, streams=streams, **asked)
     on_host = [picture for picture in pictures if not isinstance(picture, DeviceFrame)]
-    return Search(backend, np.stack(on_host), options, special, clock, kind)
+    return Search(backend, np.stack(on_host), options, special, clock, kind, questions)
 
 
 def decode(
@@ -226,6 +231,8 @@ def decode(
     special: SpecialTokens,
     clock: Clock,
     kind: SelectKind | None = None,
+    *,
+    questions: Questions | None = None,
 ) -> History:
     """Search for the captions of ``images`` (B, H, W, 3) RGB.
 
@@ -234,13 +241,14 @@ def decode(
         clock: gets the stages ``encoder``, ``step``, ``select`` and ``backtrace`` (the copy to the host);
             ``deadline_ms`` counts from its start, less what was before.
         kind: what `prepare` gave for these options, or for those of a larger batch; prepared here by default.
+        questions: one for each image, or several about a single one; an answer each.
 
     Raises:
         BackendError: a graph failed.
         OptionsError: an option that was given for each image was given for another number of images.
         OptionsError, MissingDependencyError: there is no select graph of this kind.
     """
-    return Search(backend, images, options, special, clock, kind).history()
+    return Search(backend, images, options, special, clock, kind, questions).history()
 
 
 class Search:
@@ -254,13 +262,14 @@ class Search:
         special: SpecialTokens,
         clock: Clock,
         kind: SelectKind | None = None,
+        questions: Questions | None = None,
     ) -> None:
-        check_batch(options, len(images))
+        batch, beams = len(images if questions is None else questions), options.beams
+        check_batch(options, batch)
         self._backend, self._options, self._clock = backend, options, clock
-        batch, beams = len(images), options.beams
         kind = kind or prepare(backend, options, special)
         with clock.stage("encoder"):
-            encoded = backend.encode(images)
+            encoded = backend.encode(images) if questions is None else backend.encode(images, questions)
             self._memory, self._state = encoded.memory, backend.widen(encoded.state, beams)
         with clock.stage("select"):
             state, constants = start(kind, batch, options, special, backend.vocabulary)

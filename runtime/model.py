@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
@@ -11,19 +10,17 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
 from cnnrnn.core.errors import ClosedError, ImageError, NotFiniteError, OptionsError
 from cnnrnn.core.manifest import Manifest
 from cnnrnn.core.phrases import Phrases
-from cnnrnn.core.search import SearchOptions, SearchSettings, check_batch, check_names, options_for
+from cnnrnn.core.search import check_batch
 from cnnrnn.core.tokenizer import Tokenizer
 from cnnrnn.runtime.ahead import in_order
-from cnnrnn.runtime.answers import Answers
+from cnnrnn.runtime.answers import About, Answers
 from cnnrnn.runtime.backend import Backend
 from cnnrnn.runtime.clock import Clock
-from cnnrnn.runtime.device.names import DEVICE_BACKENDS
-from cnnrnn.runtime.frame import DeviceFrame
-from cnnrnn.runtime.image import Color, check_color
-from cnnrnn.runtime.loop import History, Searches, Searching, SpecialTokens, begin, prepare
+from cnnrnn.runtime.loop import History, Searches, Searching
 from cnnrnn.runtime.picture import FrameSource, Taken, take
+from cnnrnn.runtime.questions import QuestionReader
+from cnnrnn.runtime.ready import CallOptions, Ready, Requests
 from cnnrnn.runtime.result import Result
-from cnnrnn.runtime.select import SelectKind
 from cnnrnn.runtime.stream import Stream
 
 if TYPE_CHECKING:
@@ -37,42 +34,12 @@ Failure: TypeAlias = ImageError | NotFiniteError
 
 # Pictures that go through the graphs together; a longer list goes in parts, so that memory stays bounded.
 MAX_BATCH = 16
-
+# Questions about one picture that go through them together, on a CPU.
+MAX_QUESTIONS = 256
 
 # A picture and its place among those of a call; and a batch of them, whose search has begun.
 _Entry: TypeAlias = tuple[int, Taken]
 _Begun: TypeAlias = tuple[Sequence[_Entry], Searching, Clock]
-
-
-@dataclass(frozen=True)
-class _Ready:
-    """A call whose options are checked and whose graphs are there."""
-
-    backend: Backend | Searches
-    search: SearchOptions
-    kind: SelectKind
-    color: Color
-
-    def check_frame(self, frame: DeviceFrame) -> None:
-        """Refuse a frame that the backend cannot read."""
-        if not isinstance(self.backend, Searches):
-            raise ImageError(
-                f"{frame.what} lies on a GPU, and the backend {self.backend.name} reads pictures of the "
-                f"host; load the model with backend={' or '.join(map(repr, DEVICE_BACKENDS))}, or copy the "
-                "frame to the host: `.cpu().numpy()` of torch's, `.get()` of others"
-            )
-        self.backend.check_frame(frame)
-
-    @property
-    def ahead(self) -> int:
-        """How many searches to begin before the first one's answer is waited for."""
-        return int(isinstance(self.backend, Searches) and self.backend.overlaps)
-
-
-class CallOptions(SearchSettings, total=False):
-    """What a call of a model may be given beside the pictures; see `Model.__call__`."""
-
-    color: Color
 
 
 class Model:
@@ -81,13 +48,20 @@ class Model:
     Args:
         backend: runs the graphs; the model closes it.
         manifest, tokenizer: the bundle's.
+        reader: of questions, where the bundle is asked any.
     """
 
-    def __init__(self, backend: Backend | Searches, manifest: Manifest, tokenizer: Tokenizer) -> None:
+    def __init__(
+        self,
+        backend: Backend | Searches,
+        manifest: Manifest,
+        tokenizer: Tokenizer,
+        reader: QuestionReader | None = None,
+    ) -> None:
         self.manifest = manifest
         self.tokenizer = tokenizer
         self._backend: Backend | Searches | None = backend
-        self._special = SpecialTokens(manifest.vocabulary.start, manifest.vocabulary.end)
+        self._requests = Requests(manifest, tokenizer, reader)
         self._answers = Answers(manifest, tokenizer)
 
     @overload
@@ -125,8 +99,9 @@ class Model:
                 the answer is there, unless its interface names the stream that it is written on.
             errors: ``"raise"``, or ``"return"`` to get the error in the place of a picture that cannot be
                 read, or whose logits are not finite, and answers for the others.
-            options: ``color``, the order of channels of pictures given as arrays (``"bgr"`` by default), and
-                those of the search: `cnnrnn.core.search.SearchOptions` says what each means. What is not
+            options: ``color``, the order of channels of pictures given as arrays (``"bgr"`` by default);
+                ``question``, of a bundle that answers any, for all pictures or in a list for each; and those
+                of the search: `cnnrnn.core.search.SearchOptions` says what each means. What is not
                 given, or None, is the bundle's default; ``n_best`` then is every hypothesis. ``prefix`` may
                 be a text, or a text for each picture.
 
@@ -149,9 +124,55 @@ class Model:
         if several and not images:
             raise OptionsError("images is an empty list; give one picture or more")
         sources: Sequence[FrameSource] = images if isinstance(images, (list, tuple)) else (images,)
-        check_batch(ready.search, len(sources))
+        ready.check_batch(len(sources))
         answers = self._caption(ready, sources, clock, raises=errors == "raise")
         return answers if several else answers[0]
+
+    def ask(
+        self, image: FrameSource, questions: Sequence[str], **options: Unpack[CallOptions]
+    ) -> list[Result]:
+        """Answer several questions about one picture, which is encoded once for all of them (on a GPU once
+        for every `MAX_BATCH`).
+
+        Args:
+            image, options: as in a call of the model.
+            questions: one at least.
+
+        Returns:
+            A `Result` for each question; the tokens are those of single calls.
+
+        Raises:
+            As a call of the model.
+        """
+        asked: CallOptions = {
+            **options,
+            "question": (questions,) if isinstance(questions, str) else questions,
+        }
+        ready = self._ready(asked)
+        clock = Clock()
+        check_batch(ready.search, len(ready.asked))
+        picture = take(image, ready.color, self.manifest.image, ready.check_frame)
+
+        def begun(indices: Sequence[int]) -> tuple[Sequence[int], Searching, Clock]:
+            stages = Clock(before_ms=clock.total_ms)
+            return indices, ready.begin([picture.pixels], indices, stages), stages
+
+        size = MAX_BATCH if isinstance(ready.backend, Searches) else MAX_QUESTIONS
+        places = range(len(ready.asked))
+        parts = (places[first : first + size] for first in range(0, len(places), size))
+        results: list[Result] = []
+        searches = in_order(
+            (partial(begun, part) for part in parts), ready.ahead, lambda one: one[1].abandon()
+        )
+        for indices, search, stages in searches:
+            history = search.history()
+            for row, index in enumerate(indices):
+                about = About(picture, f"question {index + 1} of {len(places)}", ready.question(index))
+                answer = self._answers.of(ready.backend, about, history, row, stages)
+                if isinstance(answer, NotFiniteError):
+                    raise answer
+                results.append(answer)
+        return results
 
     def map(
         self,
@@ -177,7 +198,7 @@ class Model:
         """
         ready = self._ready(options, also=("errors",))
         _check_errors(errors)
-        check_batch(ready.search, 1)
+        ready.check_batch(1)
 
         def begun(index: int, source: FrameSource) -> tuple[int, _Begun | ImageError]:
             clock = Clock()
@@ -186,7 +207,7 @@ class Model:
             except ImageError as error:
                 return index, ImageError(f"picture {index + 1}: {error}")
             stages = Clock(before_ms=clock.total_ms)
-            return index, ([(index, picture)], self._search(ready, [picture], ready.search, stages), stages)
+            return index, ([(index, picture)], ready.begin([picture.pixels], [0], stages), stages)
 
         def answer(index: int, search: _Begun | ImageError) -> Result | Failure:
             found: Result | Failure
@@ -195,7 +216,8 @@ class Model:
             else:
                 ((_, picture),), searching, stages = search
                 history = searching.history()
-                found = self._answers.of(ready.backend, picture, history, 0, stages, f"picture {index + 1}")
+                about = About(picture, f"picture {index + 1}", ready.question(0))
+                found = self._answers.of(ready.backend, about, history, 0, stages)
             if errors == "raise" and not isinstance(found, Result):
                 raise found
             return found
@@ -222,19 +244,18 @@ class Model:
         """
         ready = self._ready(options)
         clock = Clock()
-        check_batch(ready.search, 1)
+        ready.check_batch(1)
         picture = take(image, ready.color, self.manifest.image, ready.check_frame)
         stages = Clock(before_ms=clock.total_ms)
 
         def result(history: History) -> Result:
-            answer = self._answers.of(ready.backend, picture, history, 0, stages, "the picture")
+            about = About(picture, "the picture", ready.question(0))
+            answer = self._answers.of(ready.backend, about, history, 0, stages)
             if isinstance(answer, NotFiniteError):
                 raise answer
             return answer
 
-        search = begin(
-            ready.backend, [picture.pixels], ready.search, self._special, stages, ready.kind, streams=True
-        )
+        search = ready.begin([picture.pixels], [0], stages, streams=True)
         return Stream(search, self.tokenizer, result)
 
     def phrases(self, texts: Iterable[str]) -> Phrases:
@@ -244,6 +265,14 @@ class Model:
             OptionsError: there is none, or one cannot be spelt.
         """
         return Phrases.of_texts(texts, self.tokenizer)
+
+    def check_questions(self, questions: Sequence[str]) -> None:
+        """Refuse questions that the bundle cannot read, before any work.
+
+        Raises:
+            OptionsError: see `cnnrnn.runtime.questions.QuestionReader.read`; or the bundle is asked nothing.
+        """
+        self._requests.read_questions(tuple(questions))
 
     def close(self) -> None:
         """Free the graphs. Calls that are running end well; closing twice does nothing."""
@@ -266,30 +295,11 @@ class Model:
             raise ClosedError(f"the model {self.manifest.name!r} is closed; load it again")
         return backend
 
-    def _ready(self, options: CallOptions, also: tuple[str, ...] = ()) -> _Ready:
-        """Everything that can be refused before the first picture is read; ``also`` are names known too."""
-        backend = self._open_backend()
-        check_names(options, {*CallOptions.__optional_keys__, *also})
-        settings: dict[str, Any] = dict(options)
-        color: Color = settings.pop("color", "bgr")
-        settings["prefix"] = self._spelt(settings.get("prefix"))
-        search = options_for(self.manifest, **settings)
-        check_color(color)
-        return _Ready(backend, search, prepare(backend, search, self._special), color)
-
-    def _spelt(self, prefix: Any) -> Any:
-        """The option ``prefix`` with token ids for its texts."""
-        if isinstance(prefix, str):
-            return self.tokenizer.spell(prefix, "prefix")
-        if not isinstance(prefix, (list, tuple)):
-            return prefix
-        return [
-            self.tokenizer.spell(entry, f"prefix[{place}]") if isinstance(entry, str) else entry
-            for place, entry in enumerate(prefix)
-        ]
+    def _ready(self, options: CallOptions, also: tuple[str, ...] = ()) -> Ready:
+        return self._requests.ready(self._open_backend(), options, also)
 
     def _caption(
-        self, ready: _Ready, sources: Sequence[FrameSource], clock: Clock, *, raises: bool
+        self, ready: Ready, sources: Sequence[FrameSource], clock: Clock, *, raises: bool
     ) -> list[Result | Failure]:
         """All pictures are read before the first is captioned: an error that is raised costs no work."""
         answers: dict[int, Result | Failure] = {}
@@ -307,29 +317,24 @@ class Model:
             history = search.history()
             for row, (index, picture) in enumerate(part):
                 what = f"picture {index + 1} of {len(sources)}" if len(sources) > 1 else "the picture"
-                answers[index] = self._answers.of(ready.backend, picture, history, row, stages, what)
+                about = About(picture, what, ready.question(index))
+                answers[index] = self._answers.of(ready.backend, about, history, row, stages)
             for index, _ in part:
                 answer = answers[index]
                 if raises and isinstance(answer, NotFiniteError):
                     raise answer
         return [answers[index] for index in range(len(sources))]
 
-    def _begun(self, ready: _Ready, pictures: Sequence[_Entry], clock: Clock) -> Iterator[_Begun]:
+    def _begun(self, ready: Ready, pictures: Sequence[_Entry], clock: Clock) -> Iterator[_Begun]:
         """The searches for all pictures, a batch each, in order."""
 
         def begun(part: Sequence[_Entry]) -> _Begun:
-            options = ready.search.of_images([index for index, _ in part])
             stages = Clock(before_ms=clock.total_ms)
-            return part, self._search(ready, [picture for _, picture in part], options, stages), stages
+            pixels = [picture.pixels for _, picture in part]
+            return part, ready.begin(pixels, [index for index, _ in part], stages), stages
 
         parts = (pictures[first : first + MAX_BATCH] for first in range(0, len(pictures), MAX_BATCH))
         return in_order((partial(begun, part) for part in parts), ready.ahead, _let_go)
-
-    def _search(
-        self, ready: _Ready, pictures: Sequence[Taken], options: SearchOptions, stages: Clock
-    ) -> Searching:
-        pixels = [picture.pixels for picture in pictures]
-        return begin(ready.backend, pixels, options, self._special, stages, ready.kind)
 
 
 def _check_errors(errors: str) -> None:

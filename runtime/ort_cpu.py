@@ -26,6 +26,7 @@ from cnnrnn.runtime.backend import Encoded, Stepped, Tensor, Tensors
 from cnnrnn.runtime.graph_check import check_contract, check_tensors
 from cnnrnn.runtime.graphs import Graphs, select_graph
 from cnnrnn.runtime.ort_select import BoundSelect
+from cnnrnn.runtime.questions import Questions
 from cnnrnn.runtime.search_inputs import Arrays
 from cnnrnn.runtime.select import SelectKind
 from cnnrnn.runtime.threads import physical_cores
@@ -78,9 +79,11 @@ class OrtCpuBackend:
         self._lock = threading.Lock()
         self._closed = False
 
-    def encode(self, images: NDArray[np.uint8]) -> Encoded:
+    def encode(self, images: NDArray[np.uint8], questions: Questions | None = None) -> Encoded:
         names = [tensor.name for tensor in self._encoder_spec.outputs]
-        found = self._run(self._encoder, self._encoder_spec.file, names, {"image": self.from_host(images)})
+        given = {"image": images} if questions is None else {"image": images, **questions.inputs}
+        feeds = {name: self.from_host(array) for name, array in given.items()}
+        found = self._run(self._encoder, self._encoder_spec.file, names, feeds)
         return Encoded(memory=_with_prefix(found, "memory_"), state=_with_prefix(found, "state_"))
 
     def widen(self, state: Mapping[str, Tensor], beams: int) -> Tensors:

@@ -54,11 +54,12 @@ class Hypothesis:
 
 @dataclass(frozen=True)
 class Result:
-    """The answer for one picture.
+    """The answer for one picture, or for one question about it.
 
     Attributes:
         hypotheses: best first, at least one.
         image: the picture's path, where it came from one.
+        question: what was asked, if anything.
         alignment_grid: (rows, columns) of the picture's grid that an alignment's P positions are, row by row.
         timings_ms: wall-clock milliseconds of ``decode`` (file to pixels) and ``preprocess`` (to the
             encoder's size), which are this picture's own, and of ``encoder``, ``step``, ``select``,
@@ -88,6 +89,7 @@ class Result:
     reason: str = ""
     loop: str | None = None
     counters: dict[str, int] | None = None
+    question: str | None = None
 
     def __repr__(self) -> str:
         count = len(self.hypotheses)
@@ -125,8 +127,10 @@ class Result:
     def to_dict(self) -> dict[str, Any]:
         """The result as one line of the command line's ``--json``."""
         on_device = {} if self.loop is None else {"loop": self.loop, "counters": self.counters}
+        asked = {} if self.question is None else {"question": self.question}
         return {
             "image": self.image,
+            **asked,
             "text": self.text,
             "score": self.score,
             "tokens": list(self.tokens),

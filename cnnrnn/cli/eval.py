@@ -1,9 +1,13 @@
-"""Judge a bundle on pictures whose captions are known.
+"""Judge a bundle on pictures whose captions are known, or on questions whose answers are.
 
 DATA is a source of captioned pictures as `cnnrnn train` takes them: a folder with captions.json, a CSV,
-COCO's, nocaps', Karpathy's, Flickr's or Conceptual Captions' files, or tar shards.
+COCO's, nocaps', Karpathy's, Flickr's or Conceptual Captions' files, or tar shards. Of a bundle that answers
+questions it is VQA v2's questions, a CSV with image, question and answer, or easy-vqa; without DATA what the
+bundle's own recipe tests with, where a package holds it.
 Printed are exact_match, bleu_1 to bleu_4, rouge_l, meteor and spice (0 to 1), cider and oracle_cider (0 to
-10), each with its 95 % bootstrap interval, beside those of saying the most frequent caption always.
+10), each with its 95 % bootstrap interval, beside those of saying the most frequent caption always; of
+answers accuracy (VQA's) and exact_match, beside those of the most frequent answer, and of the most frequent
+one to the same question.
 A picture that cannot be read counts as an empty caption, and the exit code is 1.
 """
 
@@ -20,13 +24,21 @@ from cnnrnn.core.errors import OptionsError
 from cnnrnn.core.storage import check_folder_of
 
 if TYPE_CHECKING:
-    from cnnrnn.evaluation import Evaluation
+    from collections.abc import Sequence
+
+    from cnnrnn.core.manifest import Manifest
+    from cnnrnn.data.readers import Source
+    from cnnrnn.evaluation import AnswerEvaluation, Evaluation
+
+EASY_VQA = "easy-vqa"  # cnnrnn.data.readers.EASY_VQA, whose package takes a second to import
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """BUNDLE and DATA, and how to decode."""
     options.add_bundle(parser)
-    parser.add_argument("data", metavar="DATA", nargs="+", type=Path, help="captioned pictures")
+    parser.add_argument(
+        "data", metavar="DATA", nargs="*", type=Path, help="captioned pictures, or questions about pictures"
+    )
     parser.add_argument(
         "--images",
         action="append",
@@ -62,6 +74,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="FILE",
         help="write a page of the best, the worst and some other pictures, with captions and attention",
+    )
+    parser.add_argument(
+        "--card",
+        type=Path,
+        metavar="FILE",
+        help="write the bundle's model card, with these scores (Markdown)",
     )
     _add_scoring(parser.add_argument_group("scoring"))
 
@@ -100,69 +118,139 @@ def run(arguments: argparse.Namespace) -> int:
     if not 0 <= arguments.skip_share < 1:
         raise OptionsError(f"--skip-share is {arguments.skip_share}; give 0 or more, below 1")
     for source in arguments.data:
-        if not source.exists() and not set("*{") & set(str(source)):
+        named = str(source) == EASY_VQA or set("*{") & set(str(source))
+        if not source.exists() and not named:
             raise OptionsError(
                 f"there is no {source}; give a folder with captions.json, a caption file or tar shards"
             )
     for folder in arguments.images:
         if not folder.is_dir():
             raise OptionsError(f"--images is {folder}, and there is no such folder; give the pictures' own")
-    for file in (arguments.captions, arguments.html):
+    for file in (arguments.captions, arguments.html, arguments.card):
         if file is not None:
             check_folder_of(file)
-    from cnnrnn.data.readers import Source
-    from cnnrnn.evaluation import Bootstrap, ScoreOptions, evaluate
-
-    progress: list[Progress] = []
-
-    def on_progress(done: int, total: int) -> None:
-        if not progress:
-            progress.append(Progress(total, "pictures"))
-        progress[0].update(done)
-
-    evaluation = evaluate(
-        arguments.bundle,
-        [Source(str(source), split=tuple(arguments.split)) for source in arguments.data],
-        images=arguments.images,
-        beams=arguments.beams,
-        batch=arguments.batch,
-        precision=arguments.precision,
-        skip_share=arguments.skip_share,
-        scoring=ScoreOptions(
-            arguments.tokenizer,
-            java=not arguments.no_java,
-            bootstrap=Bootstrap(resamples=arguments.resamples, seed=arguments.seed),
-        ),
-        on_progress=on_progress,
-    )
+    evaluation = _evaluate(arguments)
     if arguments.captions is not None:
         evaluation.write_captions(arguments.captions)
-    rows = _rows(evaluation)
+    from cnnrnn.evaluation import Evaluation
+
+    rows = _rows(evaluation) if isinstance(evaluation, Evaluation) else _answer_rows(evaluation)
     if arguments.html is not None:
         write_eval_page(arguments.html, evaluation, rows, arguments.bundle, arguments.precision)
+    if arguments.card is not None:
+        _write_card(arguments, rows, evaluation)
     if arguments.json:
         print_json(evaluation.to_dict())
-    else:
+    elif isinstance(evaluation, Evaluation):
         _print(evaluation, rows)
+    else:
+        _print_table(rows, f"{evaluation.scores.judged}, beam {evaluation.beams}")
     for path, reason in evaluation.failed:
         note_unusable(str(path), reason)
     return 1 if evaluation.failed else 0
 
 
-def _rows(evaluation: Evaluation) -> list[tuple[str, str, str, str]]:
+def _evaluate(arguments: argparse.Namespace) -> Evaluation | AnswerEvaluation:
+    """Judge the bundle as what it is."""
+    from cnnrnn.core.bundle import Bundle
+    from cnnrnn.data.readers import Source
+    from cnnrnn.evaluation import Bootstrap, ScoreOptions, evaluate, evaluate_questions
+
+    manifest = Bundle.open(arguments.bundle).manifest
+    split = tuple(arguments.split)
+    sources = [Source(str(source), split=split) for source in arguments.data]
+    sources = sources or _own_sources(manifest, split or ("test",))
+    bootstrap = Bootstrap(resamples=arguments.resamples, seed=arguments.seed)
+    progress: list[Progress] = []
+
+    def on_progress(done: int, total: int) -> None:
+        if not progress:
+            progress.append(Progress(total, "pictures" if manifest.question is None else "questions"))
+        progress[0].update(done)
+
+    how = {
+        "images": arguments.images,
+        "beams": arguments.beams,
+        "precision": arguments.precision,
+        "skip_share": arguments.skip_share,
+        "on_progress": on_progress,
+    }
+    if manifest.question is not None:
+        return evaluate_questions(arguments.bundle, sources, bootstrap=bootstrap, **how)
+    scoring = ScoreOptions(arguments.tokenizer, java=not arguments.no_java, bootstrap=bootstrap)
+    return evaluate(arguments.bundle, sources, batch=arguments.batch, scoring=scoring, **how)
+
+
+def _write_card(
+    arguments: argparse.Namespace,
+    rows: list[tuple[str, ...]],
+    evaluation: Evaluation | AnswerEvaluation,
+) -> None:
+    from cnnrnn.cli.eval_card import write_card
+    from cnnrnn.core.bundle import Bundle
+
+    data = [str(source) for source in arguments.data] or ["the bundle's own test data"]
+    split = f", split {' and '.join(arguments.split)}" if arguments.split else ""
+    judged = {
+        "judged on": f"{', '.join(Path(source).name for source in data)}{split}: {evaluation.scores.judged}",
+        "search": f"beam {evaluation.beams}, {arguments.precision or 'fp32'}, ONNX Runtime on a CPU",
+        "intervals": f"bootstrap over {arguments.resamples} draws, seed {arguments.seed}",
+    }
+    write_card(arguments.card, Bundle.open(arguments.bundle).manifest, rows, judged)
+
+
+def _own_sources(manifest: Manifest, split: tuple[str, ...]) -> list[Source]:
+    """What the bundle's recipe names for a split, where it is data that a package holds.
+
+    Raises:
+        OptionsError: it names none, or data of the one who trained it.
+    """
+    from cnnrnn.data.readers import Source
+
+    data = manifest.provenance.get("training", {}).get("data", {})
+    named = [entry for part in split for entry in data.get(part, ())]
+    if not named or any(not isinstance(entry, dict) or entry["path"] != EASY_VQA for entry in named):
+        raise OptionsError(
+            f"DATA is not given, and the split {' and '.join(split)} of the bundle {manifest.name!r} is not "
+            "data that a package holds; give a source of pictures with captions, or with questions"
+        )
+    return [Source.of(entry) for entry in named]
+
+
+def _rows(evaluation: Evaluation) -> list[tuple[str, ...]]:
     scores, floor = evaluation.scores, evaluation.frequent.values
-    rows = [("", evaluation.bundle, "95 % interval", "most frequent caption")]
+    rows: list[tuple[str, ...]] = [("", evaluation.bundle, "95 % interval", "most frequent caption")]
     for name, value in scores.values.items():
-        ends = scores.intervals.get(name)
-        interval = "" if ends is None else f"{ends[0]:.4f} to {ends[1]:.4f}"
-        rows.append((name, f"{value:.4f}", interval, f"{floor[name]:.4f}" if name in floor else ""))
+        beside = f"{floor[name]:.4f}" if name in floor else ""
+        rows.append((name, f"{value:.4f}", _interval(scores.intervals.get(name)), beside))
     return rows
 
 
-def _print(evaluation: Evaluation, rows: list[tuple[str, str, str, str]]) -> None:
+def _answer_rows(evaluation: AnswerEvaluation) -> list[tuple[str, ...]]:
     scores = evaluation.scores
-    for line in table(rows, right=frozenset({1, 2, 3})):
+    floors = evaluation.frequent.values, evaluation.question_only.values
+    rows: list[tuple[str, ...]] = [
+        ("", evaluation.bundle, "95 % interval", "most frequent answer", "the question alone")
+    ]
+    for name, value in scores.values.items():
+        beside = (f"{floor[name]:.4f}" for floor in floors)
+        rows.append((name, f"{value:.4f}", _interval(scores.intervals.get(name)), *beside))
+    return rows
+
+
+def _interval(ends: tuple[float, float] | None) -> str:
+    return "" if ends is None else f"{ends[0]:.4f} to {ends[1]:.4f}"
+
+
+def _print_table(rows: Sequence[tuple[str, ...]], about: str) -> None:
+    for line in table(rows, right=frozenset(range(1, len(rows[0])))):
         print_line(line)
-    print_line(f"{scores.pictures} pictures, beam {evaluation.beams}, tokenizer {scores.tokenizer}")
+    print_line(about)
+
+
+def _print(evaluation: Evaluation, rows: list[tuple[str, ...]]) -> None:
+    scores = evaluation.scores
+    about = f"{scores.judged}, beam {evaluation.beams}, tokenizer {scores.tokenizer}"
+    _print_table(rows, about)
     for name, reason in scores.left_out.items():
         print_line(f"{name} is left out: {reason}")

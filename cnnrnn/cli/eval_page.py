@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,20 +11,29 @@ import cnnrnn
 from cnnrnn.core.errors import CnnrnnError
 
 if TYPE_CHECKING:
-    from cnnrnn.evaluation import CaptionScores, Evaluation
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from cnnrnn.data.readers import Sample
+    from cnnrnn.evaluation import AnswerEvaluation, Evaluation
+    from cnnrnn.runtime.model import Model
+    from cnnrnn.runtime.result import Result
 
 SHOWN = 8
 """Pictures of each group, where there are so many."""
 
+CAPTION_FACTS = {"cider": "CIDEr-D", "rouge_l": "ROUGE-L", "oracle_cider": "oracle CIDEr-D"}
+ANSWER_FACTS = {"accuracy": "accuracy", "exact_match": "exact match"}
+
 
 def write_eval_page(
     target: Path,
-    evaluation: Evaluation,
+    evaluation: Evaluation | AnswerEvaluation,
     rows: Sequence[Sequence[str]],
     bundle: str,
     precision: str | None,
 ) -> None:
-    """Caption the pictures that are shown once more, for their attention, and write the page.
+    """Ask for the pictures that are shown once more, for the attention, and write the page.
 
     Args:
         target: the file to write.
@@ -36,39 +45,55 @@ def write_eval_page(
         CnnrnnError: the bundle cannot be loaded any more, or the file cannot be written.
     """
     from cnnrnn.cli.page import Answered, write_report
-    from cnnrnn.data.readers import Sample
-    from cnnrnn.evaluation import answers
+    from cnnrnn.evaluation import Evaluation
 
+    captioned = isinstance(evaluation, Evaluation)
+    bootstrap = evaluation.scoring.bootstrap if isinstance(evaluation, Evaluation) else evaluation.bootstrap
+    samples = _samples(evaluation)
     broken = {str(picture) for picture, _ in evaluation.failed}
-    usable = [n for n, (picture, _, _) in enumerate(evaluation.captions) if str(picture) not in broken]
-    chosen = choose(evaluation.scores, usable, evaluation.scoring.bootstrap.seed)
+    usable = [number for number, sample in enumerate(samples) if str(sample.image) not in broken]
+    facts = CAPTION_FACTS if captioned else ANSWER_FACTS
+    each = evaluation.scores.each
     groups: dict[str, list[Answered]] = {}
     with cnnrnn.load(bundle, precision=precision) as model:
-        for heading, numbers in chosen.items():
-            samples = [
-                Sample(picture, references)
-                for picture, _, references in (evaluation.captions[number] for number in numbers)
-            ]
+        for heading, numbers in choose([each[name] for name in facts], usable, bootstrap.seed).items():
             groups[heading] = [
-                Answered(sample.image, result, sample.captions, _facts(evaluation.scores, number))
-                for number, sample, result in zip(
-                    numbers, samples, answers(model, samples, evaluation.beams), strict=True
-                )
-                if not isinstance(result, CnnrnnError)
+                Answered(samples[number].image, result, samples[number].captions, _facts(facts, each, number))
+                for number in numbers
+                if (result := _again(model, samples[number], evaluation.beams)) is not None
             ]
-        write_report(target, groups, rows, model.manifest, _about(evaluation))
+        ranked = "their own CIDEr-D, then by ROUGE-L" if captioned else "the accuracy of the answer"
+        write_report(target, groups, rows, model.manifest, _about(evaluation, ranked))
 
 
-def choose(scores: CaptionScores, usable: Sequence[int], seed: int) -> dict[str, list[int]]:
+def _samples(evaluation: Evaluation | AnswerEvaluation) -> list[Sample]:
+    from cnnrnn.data.readers import Sample
+    from cnnrnn.evaluation import Evaluation
+
+    if isinstance(evaluation, Evaluation):
+        return [Sample(picture, references) for picture, _, references in evaluation.captions]
+    return [sample for sample, _ in evaluation.answers]
+
+
+def _again(model: Model, sample: Sample, beams: int) -> Result | None:
+    from cnnrnn.evaluation import answers, ask
+
+    if sample.question:
+        found = ask(model, sample.image, [sample.question], beams)
+        return found[0] if isinstance(found, list) else None
+    (answer,) = answers(model, [sample], beams)
+    return None if isinstance(answer, CnnrnnError) else answer
+
+
+def choose(ranking: Sequence[NDArray[np.float64]], usable: Sequence[int], seed: int) -> dict[str, list[int]]:
     """The pictures to show by group, each in one group: the best, the worst, and some drawn from the others.
 
     Args:
-        scores: with each picture's own.
+        ranking: each picture's score, and what decides where that is the same.
         usable: the numbers of the pictures that can be shown.
         seed: of the draw.
     """
-    cider, rouge = scores.each["cider"], scores.each["rouge_l"]
-    ranked = sorted(usable, key=lambda number: (-cider[number], -rouge[number], number))
+    ranked = sorted(usable, key=lambda number: (*(-score[number] for score in ranking), number))
     count = min(SHOWN, -(-len(ranked) // 3))
     best, others = ranked[:count], ranked[count:]
     worst = others[::-1][:count]
@@ -77,20 +102,22 @@ def choose(scores: CaptionScores, usable: Sequence[int], seed: int) -> dict[str,
     return {"The best": best, "The worst": worst, "Drawn from the others": drawn}
 
 
-def _facts(scores: CaptionScores, number: int) -> tuple[str, ...]:
-    return (
-        f"CIDEr-D {scores.each['cider'][number]:.3f}",
-        f"ROUGE-L {scores.each['rouge_l'][number]:.3f}",
-        f"oracle CIDEr-D {scores.each['oracle_cider'][number]:.3f}",
-    )
+def _facts(facts: Mapping[str, str], each: Mapping[str, NDArray[np.float64]], number: int) -> tuple[str, ...]:
+    return tuple(f"{shown} {each[name][number]:.3f}" for name, shown in facts.items())
 
 
-def _about(evaluation: Evaluation) -> dict[str, str]:
-    bootstrap = evaluation.scoring.bootstrap
+def _about(evaluation: Evaluation | AnswerEvaluation, ranked: str) -> dict[str, str]:
+    from cnnrnn.evaluation import Evaluation
+
+    if isinstance(evaluation, Evaluation):
+        scores, bootstrap = evaluation.scores, evaluation.scoring.bootstrap
+        judged = {"pictures": str(scores.pictures), "words": f"tokenizer {scores.tokenizer}"}
+    else:
+        judged, bootstrap = {"questions": str(evaluation.scores.questions)}, evaluation.bootstrap
     return {
-        "pictures": str(evaluation.scores.pictures),
+        **judged,
         "search": f"beam {evaluation.beams}",
-        "words": f"tokenizer {evaluation.scores.tokenizer}",
+        "ranked by": ranked,
         "intervals": f"{bootstrap.resamples} draws, seed {bootstrap.seed}",
         "made by": f"cnnrnn {cnnrnn.__version__}",
     }

@@ -1,4 +1,4 @@
-"""Write what is on each picture.
+"""Write what is on each picture, or answer questions about it.
 
 IMAGE is a picture, a folder (every picture under it), or - for one picture's bytes on standard input.
 A picture that cannot be used is reported in its place, the others are answered, and the exit code is 1.
@@ -32,6 +32,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "images", metavar="IMAGE", nargs="+", help="a picture, a folder of them, or - for standard input"
     )
     parser.add_argument(
+        "--question",
+        action="append",
+        default=[],
+        metavar="TEXT",
+        help="what a bundle that answers questions is asked about each picture; may be given again",
+    )
+    parser.add_argument(
         "--batch",
         type=options.integer,
         default=1,
@@ -60,25 +67,76 @@ def run(arguments: argparse.Namespace) -> int:
         raise OptionsError(
             f"--batch {arguments.batch} contradicts --stream, which takes one picture at a time"
         )
+    if arguments.batch > 1 and len(arguments.question) > 1:
+        raise OptionsError(
+            f"--batch {arguments.batch} with {len(arguments.question)} questions: these go through the model "
+            "together, one picture at a time; leave --batch out"
+        )
+    if arguments.stream and len(arguments.question) > 1:
+        raise OptionsError(
+            f"--stream writes one answer as it comes, and --question is given {len(arguments.question)} times"
+        )
     sources = list(_sources(arguments.images))
     extras.require_cv2()  # now, so that its import is not a part of the first picture's time
     failed = 0
     with options.load_model(arguments) as model:
         chosen = options.search_options(arguments, model)
+        _check_questions(model, arguments.question)
+        asked = len(arguments.question)
+        if asked == 1:
+            chosen.keywords["question"] = arguments.question[0]
         for start in range(0, len(sources), arguments.batch):
             part = sources[start : start + arguments.batch]
             pictures = [source for _, source in part]
             if arguments.stream:
                 answers = [_stream(model, part[0], chosen, arguments.json)]
+            elif asked > 1:
+                part = part * asked
+                answers = _ask(model, pictures[0], arguments.question, chosen)
             elif len(pictures) == 1:
                 answers = [model(pictures[0], errors="return", **chosen.keywords)]
             else:
                 answers = model(pictures, errors="return", **chosen.keywords)
-            for (name, _), answer in zip(part, answers, strict=True):
+            for (name, _), answer in zip(part, answers, strict=False):
                 failed += _show(name, answer, chosen, arguments.json)
     if failed:
         note(f"cnnrnn: {failed} of {len(sources)} pictures could not be used")
     return 1 if failed else 0
+
+
+def _check_questions(model: Model, questions: list[str]) -> None:
+    """Refuse questions that nobody reads, or a bundle that is asked none, before the first picture.
+
+    Raises:
+        OptionsError: naming ``--question``.
+    """
+    spec, name = model.manifest.question, model.manifest.name
+    if spec is None:
+        if questions:
+            raise OptionsError(
+                f"--question {questions[0]!r}: the bundle {name!r} is asked nothing, it captions pictures; "
+                "leave the question out"
+            )
+        return
+    if not questions:
+        raise OptionsError(
+            f"the bundle {name!r} answers questions about pictures; give --question {spec.examples[0]!r}, "
+            "for example"
+        )
+    try:
+        model.check_questions(questions)
+    except OptionsError as error:
+        raise OptionsError(str(error).replace("question=", "--question ", 1)) from error
+
+
+def _ask(
+    model: Model, picture: Path | bytes, questions: list[str], chosen: options.Chosen
+) -> list[Result | ImageError | NotFiniteError]:
+    """The answers to several questions about one picture; the error once, where it cannot be read."""
+    try:
+        return [*model.ask(picture, questions, **chosen.keywords)]
+    except (ImageError, NotFiniteError) as error:
+        return [error]
 
 
 def _sources(images: list[str]) -> Iterator[tuple[str, Path | bytes]]:
@@ -125,6 +183,8 @@ def _show(name: str, answer: Any, chosen: options.Chosen, as_json: bool) -> int:
         print_json({**answer.to_dict(), "image": name, "reason": why})
         return 0
     ending = f"; {why}" if why else ""
+    if answer.question is not None:
+        name = f"{name}: {answer.question}"
     print_line(f"{name}: {answer.text}  ({answer.score:.3f}, {answer.timings_ms['total']:.1f} ms{ending})")
     if "n_best" in chosen.keywords:
         for rank, hypothesis in enumerate(answer.hypotheses[1:], 2):

@@ -26,6 +26,7 @@ from cnnrnn.core.tokenizer import Tokenizer
 
 MANIFEST = "manifest.json"
 TOKENIZER = "tokenizer.json"
+QUESTION_TOKENIZER = "question_tokenizer.json"
 MAX_MANIFEST_BYTES = 8 * 1024**2
 
 _log = logging.getLogger(__name__)
@@ -107,10 +108,28 @@ class Bundle:
                 )
         return tokenizer
 
+    def question_tokenizer(self) -> Tokenizer | None:
+        """The tokenizer of questions, where the bundle is asked any.
+
+        Raises:
+            BundleError: its size, or a token's id, is not what the manifest says.
+        """
+        said = self.manifest.question
+        if said is None:
+            return None
+        tokenizer = Tokenizer.from_json(self.read(said.tokenizer))
+        if (tokenizer.size, tokenizer.pad) != (said.size, said.pad):
+            raise BundleError(
+                f"{self.folder / said.tokenizer}: size and pad are {tokenizer.size} and {tokenizer.pad}, the "
+                f"manifest's question has {said.size} and {said.pad}"
+            )
+        return tokenizer
+
     def _check_files(self) -> None:
-        listed = self.manifest.files
+        listed, question = self.manifest.files, self.manifest.question
         graphs = [graph for pair in self.manifest.precisions.values() for graph in pair.values()]
-        for name in (TOKENIZER, *(graph.file for graph in (*graphs, *self.manifest.select.values()))):
+        used = [graph.file for graph in (*graphs, *self.manifest.select.values())]
+        for name in (TOKENIZER, *([] if question is None else [question.tokenizer]), *used):
             if name not in listed:
                 raise BundleError(f"{self.folder / MANIFEST} uses {name!r}, which its files do not list")
         for relative, record in listed.items():

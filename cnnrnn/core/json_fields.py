@@ -50,6 +50,10 @@ class Fields:
         """The value at ``key``, read by ``read(value, place)``."""
         return read(self.get(key), self.place(key))
 
+    def optional(self, key: str, read: Callable[[Any, str], Value]) -> Value | None:
+        """As `read`; None where the key is absent, or null."""
+        return None if self._values.get(key) is None else self.read(key, read)
+
     def text(self, key: str) -> str:
         value = self.get(key)
         if not isinstance(value, str):

@@ -18,7 +18,10 @@ from cnnrnn.core.json_fields import Fields, integer, number, parse
 SCHEMA_VERSION = 1
 MAX_IMAGE_SIDE = 4096
 MAX_VOCABULARY = 1_000_000
+MAX_QUESTION = 128
 MAX_FILE_BYTES = 2 * 1024**3
+
+TASKS = ("caption", "vqa")
 
 Dimension = int | str
 Resize = Literal["letterbox", "stretch", "crop"]
@@ -76,6 +79,25 @@ class VocabularySpec:
 
 
 @dataclass(frozen=True)
+class QuestionSpec:
+    """How a question becomes the encoder's inputs ``question`` (B, Q) and ``question_length`` (B), int32.
+
+    Attributes:
+        tokenizer: the file of the questions' tokenizer.
+        max_length: Q, the most tokens of one.
+        size: of the questions' vocabulary.
+        pad: the token id that a question is filled up with.
+        examples: questions of the kind that the model was made for: what the gates asked, one at least.
+    """
+
+    tokenizer: str
+    max_length: int
+    size: int
+    pad: int
+    examples: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class SearchDefaults:
     """What the search does unless told otherwise, and the widest beam that the bundle was checked with."""
 
@@ -102,6 +124,8 @@ class Manifest:
         precisions: by precision (``"fp32"``, ``"fp16"``, ``"bf16"``, ``"int8"``) the graphs ``"encoder"`` and
             ``"step"``.
         select: the select graphs, by name of the variant, such as ``"beam5"``.
+        task: ``"caption"``, or ``"vqa"`` for answers to questions.
+        question: how questions are read, of ``"vqa"``.
         alignment_grid: (rows, columns) of the picture's grid that an alignment's P positions are, row-major.
         files: every file of the bundle but the manifest.
         provenance: where weights and data come from; free.
@@ -119,13 +143,17 @@ class Manifest:
     summary: str = ""
     license: str = ""
     alignment_grid: tuple[int, int] | None = None
+    question: QuestionSpec | None = None
     files: dict[str, FileRecord] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
     parity: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> str:
         """The text of ``manifest.json``, keys in the order of the fields."""
-        return json.dumps(dataclasses.asdict(self), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        content = dataclasses.asdict(self)
+        if self.question is None:  # so that what reads no questions can be read by those who know of none
+            del content["question"]
+        return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
     @staticmethod
     def from_json(data: bytes | str, where: str = "manifest.json") -> Manifest:
@@ -156,10 +184,11 @@ def _manifest(value: Any, where: str) -> Manifest:
         search=fields.read("search", _search),
         precisions=fields.table("precisions", _pair),
         select=fields.table("select", _graph),
-        task=fields.choice("task", ("caption",)),
+        task=fields.choice("task", TASKS),
         summary=fields.text("summary"),
         license=fields.text("license"),
         alignment_grid=_grid(fields),
+        question=fields.optional("question", _question),
         files=fields.table("files", _file),
         provenance=fields.free("provenance"),
         parity=fields.free("parity"),
@@ -167,6 +196,11 @@ def _manifest(value: Any, where: str) -> Manifest:
     if not _NAME.fullmatch(manifest.name):
         raise BundleError(
             f"{where}.name is {manifest.name!r}; letters, digits, '.', '_' and '-' are allowed, up to 64"
+        )
+    if (manifest.task == "vqa") != (manifest.question is not None):
+        raise BundleError(
+            f"{where}.task is {manifest.task!r}, and question is {manifest.question!r}; vqa has one, and no "
+            "other task does"
         )
     if not manifest.precisions:
         raise BundleError(f"{where}.precisions is empty; at least one precision is needed")
@@ -204,6 +238,30 @@ def _vocabulary(value: Any, where: str) -> VocabularySpec:
         end=end,
         unknown=None if fields.get("unknown") is None else fields.read("unknown", token),
     )
+
+
+def _question(value: Any, where: str) -> QuestionSpec:
+    fields = Fields(value, where, _keys(QuestionSpec))
+    size = fields.integer("size", 1, MAX_VOCABULARY)
+    return QuestionSpec(
+        tokenizer=fields.text("tokenizer"),
+        max_length=fields.integer("max_length", 1, MAX_QUESTION),
+        size=size,
+        pad=fields.integer("pad", 0, size - 1),
+        examples=_examples(fields),
+    )
+
+
+def _examples(fields: Fields) -> tuple[str, ...]:
+    def text(item: Any, place: str) -> str:
+        if not isinstance(item, str) or not item.strip():
+            raise BundleError(f"{place} is {item!r}; a question is needed")
+        return item
+
+    examples = fields.items("examples", text)
+    if not examples:
+        raise BundleError(f"{fields.place('examples')} is empty; one question at least is needed")
+    return examples
 
 
 def _search(value: Any, where: str) -> SearchDefaults:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -34,15 +34,40 @@ class Batch(NamedTuple):
     """Padded examples. ``images`` (B, 3, H, W) uint8, ``inputs`` and ``targets`` (B, T) int64.
 
     ``inputs`` start with the start token and are padded with the pad token; ``targets`` end with the end
-    token and are padded with -100, which :func:`torch.nn.functional.cross_entropy` ignores.
+    token and are padded with -100, which :func:`torch.nn.functional.cross_entropy` ignores. ``asked`` is
+    empty, or the questions: (B, Q) token ids, padded, and (B) lengths, int64. ``rows`` is empty, or, where
+    examples share pictures, one tensor (B) int64: which of the ``images`` (I, 3, H, W) each is about.
     """
 
     images: Tensor
     inputs: Tensor
     targets: Tensor
+    asked: tuple[Tensor, ...] = ()
+    rows: tuple[Tensor, ...] = ()
 
 
-class CaptionDataset(Dataset[tuple[Tensor, list[int]]]):
+class Example(NamedTuple):
+    """One picture (3, H, W) uint8, the token ids of its caption, and of its question if there is one."""
+
+    image: Tensor
+    tokens: list[int]
+    question: Sequence[int] = ()
+
+
+@dataclass(frozen=True)
+class QuestionVocabulary:
+    """What questions are read with: their tokenizer, and Q, the most tokens of one."""
+
+    tokenizer: Tokenizer
+    max_length: int
+
+    def encode(self, question: str) -> list[int]:
+        """Token ids, at most Q; an unknown word alone where nothing is left of it."""
+        tokens = self.tokenizer.encode(question) or [self.tokenizer.unknown or self.tokenizer.pad]
+        return tokens[: self.max_length]
+
+
+class CaptionDataset(Dataset[Example]):
     """Every (picture, caption) pair as a (3, H, W) uint8 tensor and token ids.
 
     Args:
@@ -53,6 +78,8 @@ class CaptionDataset(Dataset[tuple[Tensor, list[int]]]):
         augment: what changes from epoch to epoch, or None for pictures exactly as the runtime sees them.
         seed: what the random changes are drawn from, with the epoch and the example.
         cache: keep fitted pictures in memory (4 bytes a pixel).
+        questions: how the samples' questions are read; None where they have none.
+        share_pictures: the examples of one picture in a batch are about one drawing of it.
 
     Attributes:
         cut: how many captions are longer than ``max_length``.
@@ -69,8 +96,12 @@ class CaptionDataset(Dataset[tuple[Tensor, list[int]]]):
         augment: AugmentConfig | None = None,
         seed: int = 0,
         cache: bool = False,
+        questions: QuestionVocabulary | None = None,
+        share_pictures: bool = False,
     ) -> None:
         self.samples = samples
+        self.share_pictures = share_pictures
+        self.questions = questions
         self.image = image
         self.seed = seed
         self.cut = 0
@@ -88,18 +119,41 @@ class CaptionDataset(Dataset[tuple[Tensor, list[int]]]):
             self._pairs.append(number)
             self._tokens.append([*tokens[: max_length - 1], tokenizer.end])
         self._augment = augmentation(augment) if augment else None
-        self._cache: dict[int, Tensor] | None = {} if cache else None
+        self._cache: dict[PictureFile, Tensor] | None = {} if cache else None
 
     def __len__(self) -> int:
         return len(self._pairs)
 
-    def __getitem__(self, draw: Draw) -> tuple[Tensor, list[int]]:
+    def __getitem__(self, draw: Draw) -> Example:
+        pixels = self._drawn(draw)
+        return Example(pixels, self._tokens[draw.example], self.question(self._pairs[draw.example]))
+
+    def _drawn(self, draw: Draw) -> Tensor:
         pixels = self.pixels(self._pairs[draw.example])
         if self._augment is not None:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(mix_seed(self.seed, draw.epoch, draw.example))
                 pixels = self._augment(pixels)
-        return pixels, self._tokens[draw.example]
+        return pixels
+
+    def __getitems__(self, draws: Sequence[Draw]) -> list[Example]:
+        """A batch's examples. Where `share_pictures` is set, those of one picture have one tensor."""
+        if not self.share_pictures:
+            return [self[draw] for draw in draws]
+        drawn: dict[PictureFile, Tensor] = {}
+        for draw in draws:
+            picture = self.samples[self._pairs[draw.example]].image
+            if picture not in drawn:
+                drawn[picture] = self._drawn(draw)
+        return [
+            Example(drawn[self.samples[number].image], self._tokens[draw.example], self.question(number))
+            for draw in draws
+            for number in (self._pairs[draw.example],)
+        ]
+
+    def question(self, number: int) -> Sequence[int]:
+        """The token ids of a sample's question; empty where questions are not read."""
+        return self.questions.encode(self.samples[number].question) if self.questions else ()
 
     def sample_number(self, example: int) -> int:
         """Which of ``samples`` an example's picture is."""
@@ -114,9 +168,9 @@ class CaptionDataset(Dataset[tuple[Tensor, list[int]]]):
 
     def pixels(self, number: int) -> Tensor:
         """The fitted picture of a sample, (3, H, W) uint8; premultiplied RGBA where it is to be augmented."""
-        if self._cache is not None and number in self._cache:
-            return self._cache[number]
         picture = self.samples[number].image
+        if self._cache is not None and picture in self._cache:
+            return self._cache[picture]
         array = (
             read_premultiplied(picture, self.image)
             if self._augment
@@ -124,7 +178,7 @@ class CaptionDataset(Dataset[tuple[Tensor, list[int]]]):
         )
         pixels = torch.from_numpy(np.ascontiguousarray(array.transpose(2, 0, 1)))
         if self._cache is not None:
-            self._cache[number] = pixels
+            self._cache[picture] = pixels
         return pixels
 
 
@@ -152,10 +206,20 @@ class EpochSampler(Sampler[list[Draw]]):
     """Batches of one epoch in an order drawn from (seed, epoch), from a given batch on.
 
     Because the order is a function of those two numbers, a run that was killed goes on with the next batch.
+    With ``groups``, the examples of each are drawn one after the other.
     """
 
-    def __init__(self, size: int, batch_size: int, *, seed: int, epoch: int, first_batch: int = 0) -> None:
-        self.size, self.batch_size = size, batch_size
+    def __init__(
+        self,
+        size: int,
+        batch_size: int,
+        *,
+        seed: int,
+        epoch: int,
+        first_batch: int = 0,
+        groups: Sequence[Sequence[int]] | None = None,
+    ) -> None:
+        self.size, self.batch_size, self.groups = size, batch_size, groups
         self.seed, self.epoch, self.first_batch = seed, epoch, first_batch
 
     def __len__(self) -> int:
@@ -163,7 +227,11 @@ class EpochSampler(Sampler[list[Draw]]):
 
     def __iter__(self) -> Iterator[list[Draw]]:
         generator = torch.Generator().manual_seed(mix_seed(self.seed, self.epoch))
-        order = torch.randperm(self.size, generator=generator).tolist()
+        if self.groups is None:
+            order = torch.randperm(self.size, generator=generator).tolist()
+        else:
+            shuffled = torch.randperm(len(self.groups), generator=generator).tolist()
+            order = [example for group in shuffled for example in self.groups[group]]
         for start in range(self.first_batch * self.batch_size, self.size, self.batch_size):
             yield [Draw(self.epoch, index) for index in order[start : start + self.batch_size]]
 
@@ -174,17 +242,38 @@ def mix_seed(*numbers: int) -> int:
 
 
 class Collate:
-    """Pads a list of examples to a :class:`Batch`."""
+    """Pads a list of examples to a :class:`Batch`.
 
-    def __init__(self, start: int, pad: int) -> None:
-        self.start, self.pad = start, pad
+    Args:
+        start, pad: tokens of captions.
+        questions: where examples have questions.
+    """
 
-    def __call__(self, examples: list[tuple[Tensor, list[int]]]) -> Batch:
-        length = max(len(tokens) for _, tokens in examples)
+    def __init__(self, start: int, pad: int, questions: QuestionVocabulary | None = None) -> None:
+        self.start, self.pad, self.questions = start, pad, questions
+
+    def __call__(self, examples: list[Example]) -> Batch:
+        length = max(len(example.tokens) for example in examples)
         inputs = torch.full((len(examples), length), self.pad)
         targets = torch.full((len(examples), length), IGNORED)
-        for row, (_, tokens) in enumerate(examples):
+        for row, (_, tokens, _) in enumerate(examples):
             inputs[row, 0] = self.start
             inputs[row, 1 : len(tokens)] = torch.tensor(tokens[:-1], dtype=torch.int64)
             targets[row, : len(tokens)] = torch.tensor(tokens)
-        return Batch(torch.stack([image for image, _ in examples]), inputs, targets)
+        asked = self.asked([example.question for example in examples])
+        images = {id(example.image): example.image for example in examples}
+        rows: tuple[Tensor, ...] = ()
+        if len(images) < len(examples):
+            places = {identity: place for place, identity in enumerate(images)}
+            rows = (torch.tensor([places[id(example.image)] for example in examples]),)
+        return Batch(torch.stack(list(images.values())), inputs, targets, asked, rows)
+
+    def asked(self, questions: Sequence[Sequence[int]]) -> tuple[Tensor, ...]:
+        """What :class:`Batch` has of these questions; (B, Q) with the longest one's Q."""
+        if self.questions is None:
+            return ()
+        lengths = torch.tensor([len(question) for question in questions])
+        padded = torch.full((len(questions), int(lengths.max())), self.questions.tokenizer.pad)
+        for row, question in enumerate(questions):
+            padded[row, : len(question)] = torch.tensor(question)
+        return padded, lengths

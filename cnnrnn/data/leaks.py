@@ -28,12 +28,17 @@ def shared_pictures(
         DataError: a file cannot be read.
     """
     sizes: dict[int, list[PictureFile]] = defaultdict(list)
-    for sample in second:
-        sizes[_size(sample.image)].append(sample.image)
-    suspects = [sample.image for sample in first if _size(sample.image) in sizes]
+    for picture in pictures_of(second):
+        sizes[_size(picture)].append(picture)
+    suspects = [picture for picture in pictures_of(first) if _size(picture) in sizes]
     wanted = {_size(picture) for picture in suspects}
     known = _by_digest(picture for size in wanted for picture in sizes[size])
     return [(picture, known[digest]) for picture in suspects if (digest := _digest(picture)) in known]
+
+
+def pictures_of(samples: Iterable[Sample]) -> list[PictureFile]:
+    """Every picture once, in order: one that several questions are about has a sample for each."""
+    return list(dict.fromkeys(sample.image for sample in samples))
 
 
 def refuse_leaks(training: Sequence[Sample], others: Sequence[Sample], what: str) -> None:
@@ -47,10 +52,11 @@ def refuse_leaks(training: Sequence[Sample], others: Sequence[Sample], what: str
         DataError: there are some; counts them and lists the first.
     """
     if shared := shared_pictures(training, others):
+        total = len(pictures_of(training))
         listed = "".join(f"\n  {mine} is {theirs}" for mine, theirs in shared[:LISTED])
         more = f"\n  and {len(shared) - LISTED} more" if len(shared) > LISTED else ""
         raise DataError(
-            f"{len(shared)} of {len(training)} pictures of train are in {what} too:{listed}{more}\n"
+            f"{len(shared)} of {total} pictures of train are in {what} too:{listed}{more}\n"
             "take them out of one, or set allow_leaks = true in [data], and trust no score"
         )
 

@@ -42,17 +42,18 @@ def check_pictures(reading: Reading, how: PictureCheck) -> Reading:
         return reading
     read: Callable[[Path | bytes], Any] = check_encoded if how == "header" else read_image
 
-    def fault(sample: Sample) -> Fault | None:
+    def fault(picture: PictureFile) -> Fault | None:
         try:
-            _named(sample.image, read)
+            _named(picture, read)
         except ImageError as error:
-            return Fault("broken", str(sample.image), str(error))
+            return Fault("broken", str(picture), str(error))
         return None
 
+    pictures = list(dict.fromkeys(sample.image for sample in reading.samples))
     with ThreadPoolExecutor(THREADS) as pool:
-        found = list(pool.map(fault, reading.samples))
-    kept = tuple(sample for sample, broken in zip(reading.samples, found, strict=True) if broken is None)
-    return replace(reading, samples=kept, faults=(*reading.faults, *filter(None, found)))
+        found = dict(zip(pictures, pool.map(fault, pictures), strict=True))
+    kept = tuple(sample for sample in reading.samples if found[sample.image] is None)
+    return replace(reading, samples=kept, faults=(*reading.faults, *filter(None, found.values())))
 
 
 def usable_samples(readings: Sequence[Reading], skip_share: float) -> list[Sample]:

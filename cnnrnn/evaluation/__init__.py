@@ -1,16 +1,24 @@
-"""Judging a bundle's captions against what people wrote. Needs no torch."""
+"""Judging a bundle's captions, or answers, against what people wrote. Needs no torch."""
 
+from cnnrnn.evaluation.answer_scores import AnswerScores, score_answers, vqa_accuracy
+from cnnrnn.evaluation.answering import AnswerEvaluation, ask, evaluate_questions
 from cnnrnn.evaluation.bootstrap import Bootstrap
 from cnnrnn.evaluation.evaluate import Evaluation, answers, evaluate
 from cnnrnn.evaluation.scores import METRICS, CaptionScores, ScoreOptions, score_captions
 
 __all__ = [
     "METRICS",
+    "AnswerEvaluation",
+    "AnswerScores",
     "Bootstrap",
     "CaptionScores",
     "Evaluation",
     "ScoreOptions",
     "answers",
+    "ask",
     "evaluate",
+    "evaluate_questions",
+    "score_answers",
     "score_captions",
+    "vqa_accuracy",
 ]

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import cnnrnn
+from cnnrnn.core.bundle import Bundle
 from cnnrnn.core.errors import CnnrnnError, ImageError
 from cnnrnn.core.storage import write_atomic
-from cnnrnn.data.pictures import usable_samples
-from cnnrnn.data.readers import PictureFile, Sample, Source, read_source
+from cnnrnn.data.readers import PictureFile, Sample, Source
 from cnnrnn.evaluation.bootstrap import Bootstrap
+from cnnrnn.evaluation.judged import read_judged
 from cnnrnn.evaluation.scores import CaptionScores, ScoreOptions, check_scoring, score_captions
 
 if TYPE_CHECKING:
@@ -86,7 +87,8 @@ def evaluate(
     """Captions every picture of the sources and scores the best hypothesis.
 
     Args:
-        bundle: a folder or a shipped bundle's name.
+        bundle: a folder or a shipped bundle's name, of one that captions pictures;
+            :func:`cnnrnn.evaluation.evaluate_questions` is for those that answer questions.
         sources: as :func:`cnnrnn.data.readers.read_source` takes them.
         images: folders to look for pictures in that a source does not hold; the file's own by default.
         beams: beam width; the bundle's own by default.
@@ -97,17 +99,17 @@ def evaluate(
         on_progress: called with pictures done and all, after each batch.
 
     Raises:
-        DataError: a source is missing or malformed.
+        DataError: a source is missing or malformed, or the bundle is not of that kind.
         BundleError, OptionsError: as :func:`cnnrnn.load` and the model raise them.
         MissingDependencyError: the extra ``eval`` is not installed.
     """
     scoring = scoring or ScoreOptions()
     check_scoring(scoring)  # before any work, not after the last picture
-    readings = [read_source(source, images) for source in sources]
-    samples = usable_samples(readings, skip_share)
+    opened = Bundle.open(Path(bundle))
+    samples, skipped = read_judged(opened.manifest, sources, images, skip_share)
     hypotheses: list[tuple[str, ...]] = []
     failed: list[tuple[PictureFile, str]] = []
-    with cnnrnn.load(bundle, precision=precision) as model:
+    with cnnrnn.load(opened, precision=precision) as model:
         width = beams if beams is not None else model.manifest.search.beams
         for part in _parts(samples, batch):
             for sample, result in zip(part, answers(model, part, width), strict=True):
@@ -130,7 +132,7 @@ def evaluate(
             (sample.image, text, sample.captions) for sample, text in zip(samples, texts, strict=True)
         ),
         failed=tuple(failed),
-        skipped=sum(reading.skipped for reading in readings),
+        skipped=skipped,
         scoring=scoring,
     )
 

@@ -91,6 +91,11 @@ class CaptionScores:
     each: Mapping[str, NDArray[np.float64]] = field(default_factory=dict, repr=False, compare=False)
 
     @property
+    def judged(self) -> str:
+        """How much was judged, in words."""
+        return f"{self.pictures} pictures"
+
+    @property
     def values(self) -> dict[str, float]:
         """The scores that there are, by name, in the order of :data:`METRICS`."""
         return {name: value for name in METRICS if (value := getattr(self, name)) is not None}

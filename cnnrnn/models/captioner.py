@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import torch
 from torch import Tensor, nn
 
@@ -39,22 +41,57 @@ class Captioner(nn.Module):
         """One word further for (B, K) tokens; see :meth:`cnnrnn.models.decoder.Decoder.step`."""
         return self.decoder.step(tokens, state, memory)
 
-    def forward(self, image: Tensor, tokens: Tensor) -> Tensor:
-        """Teacher forcing (Williams & Zipser 1989): logits of each next word.
-
-        The same ``step`` that is exported is unrolled, so training and decoding cannot differ.
+    def memory(self, image: Tensor, *, rows: Tensor | None = None) -> dict[str, Tensor]:
+        """What training unrolls a decoder over, of captioners and answerers alike.
 
         Args:
-            image: (B, 3, H, W) float32, normalised.
-            tokens: (B, T) the inputs, the start token first.
+            image: (B, 3, H, W) float32, normalised; or (I, 3, H, W) with ``rows``.
+            rows: (B) int64, which of the pictures each caption is about.
 
         Returns:
-            (B, T, V) logits.
+            Names to (B, ...) tensors.
         """
-        memory = self.encode(image)
-        state = {name: value.unsqueeze(1) for name, value in self.initial_state(memory).items()}
-        logits = []
-        for column in tokens.unbind(dim=1):
-            step_logits, state, *_ = self.step(column.unsqueeze(1), state, memory)
-            logits.append(step_logits)
-        return torch.cat(logits, dim=1)
+        return about(self.encode(image), rows)
+
+    def forward(self, image: Tensor, tokens: Tensor, *, rows: Tensor | None = None) -> Tensor:
+        """Teacher forcing over (B, T) tokens, the start token first; see :func:`teacher_forced`."""
+        return teacher_forced(self, self.memory(image, rows=rows), tokens)
+
+
+def about(tensors: dict[str, Tensor], rows: Tensor | None) -> dict[str, Tensor]:
+    """(I, ...) tensors of pictures for each of B examples, where these share pictures."""
+    return tensors if rows is None else {name: tensor[rows] for name, tensor in tensors.items()}
+
+
+class Stepping(Protocol):
+    """What is unrolled: a captioner or an answerer."""
+
+    def initial_state(self, memory: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The state before the start token."""
+        ...
+
+    def step(
+        self, tokens: Tensor, state: dict[str, Tensor], memory: dict[str, Tensor]
+    ) -> tuple[Tensor, dict[str, Tensor]] | tuple[Tensor, dict[str, Tensor], Tensor]:
+        """One word further."""
+        ...
+
+
+def teacher_forced(model: Stepping, memory: dict[str, Tensor], tokens: Tensor) -> Tensor:
+    """Teacher forcing (Williams & Zipser 1989): logits of each next word.
+
+    The same ``step`` that is exported is unrolled, so training and decoding cannot differ.
+
+    Args:
+        memory: names to (B, ...) tensors.
+        tokens: (B, T) the inputs, the start token first.
+
+    Returns:
+        (B, T, V) logits.
+    """
+    state = {name: value.unsqueeze(1) for name, value in model.initial_state(memory).items()}
+    logits = []
+    for column in tokens.unbind(dim=1):
+        step_logits, state, *_ = model.step(column.unsqueeze(1), state, memory)
+        logits.append(step_logits)
+    return torch.cat(logits, dim=1)

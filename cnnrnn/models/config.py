@@ -11,18 +11,21 @@ Cell = Literal["lstm", "gru"]
 Features = Literal["grid", "pooled"]
 Conditioning = Literal["initial_state", "first_input", "every_step"]
 Attention = Literal["none", "additive", "multiplicative"]
+Question = Literal["none", "lstm", "gru"]
 
 _CHOICES = {
     "features": ("grid", "pooled"),
     "cell": ("lstm", "gru"),
     "conditioning": ("initial_state", "first_input", "every_step"),
     "attention": ("none", "additive", "multiplicative"),
+    "question": ("none", "lstm", "gru"),
 }
 
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """What a :class:`~cnnrnn.models.captioner.Captioner` is made of.
+    """What a :class:`~cnnrnn.models.captioner.Captioner` is made of, or, where there is a ``question``, an
+    :class:`~cnnrnn.models.answerer.Answerer`.
 
     Attributes:
         encoder: ``"efficientnet_lite0"`` or the name of a torchvision classification model.
@@ -50,6 +53,10 @@ class ModelConfig:
         drop_connect: probability that a residual block of EfficientNet-Lite0 is skipped, while training.
         frozen_blocks: how many of the trunk's blocks, counted from the image and the stem with them,
             keep their pre-trained weights when the encoder is fine-tuned.
+        question: the cell that reads a question about the picture, ``"lstm"`` or ``"gru"``; ``"none"`` for
+            a captioner, which is asked nothing.
+        question_embedding, question_hidden: sizes of a question's words, and of what it is read into.
+        fusion: F, the size of what a position and the question become together (Kim et al. 2017).
     """
 
     encoder: str = "resnet50"
@@ -69,6 +76,10 @@ class ModelConfig:
     dropout: float = 0.3
     drop_connect: float = 0.0
     frozen_blocks: int = 0
+    question: Question = "none"
+    question_embedding: int = 128
+    question_hidden: int = 256
+    fusion: int = 256
 
     def __post_init__(self) -> None:
         _check(self)
@@ -100,6 +111,9 @@ def _check(config: ModelConfig) -> None:
         ("embedding", 1, 8192),
         ("attention_size", 1, 8192),
         ("frozen_blocks", 0, 1000),
+        ("question_embedding", 1, 8192),
+        ("question_hidden", 1, 8192),
+        ("fusion", 1, 8192),
     ):
         value = getattr(config, name)
         if not isinstance(value, int) or not low <= value <= high:

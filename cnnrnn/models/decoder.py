@@ -67,18 +67,20 @@ class Decoder(nn.Module):
                 for layer in (self.word_gates, *self.between):
                     layer.bias[self.config.hidden : 2 * self.config.hidden].fill_(1.0)
 
-    def memory(self, features: Tensor) -> dict[str, Tensor]:
+    def memory(self, features: Tensor, pooled: Tensor | None = None) -> dict[str, Tensor]:
         """What every step reads and none changes.
 
         Args:
             features: (B, P, D) positions, or (B, D) pooled.
+            pooled: (B, D), what stands for the whole picture; by default the positions' mean.
 
         Returns:
             ``pooled`` (B, D); with attention ``keys`` (B, P, A) and ``values``, which are (B, P, D) with a
             gate or after Luong, else (B, P, gates); with the image at every step ``image`` (B, gates).
         """
         config = self.config
-        pooled = features if features.dim() == 2 else features.mean(dim=1)
+        if pooled is None:
+            pooled = features if features.dim() == 2 else features.mean(dim=1)
         memory = {"pooled": pooled}
         if config.conditioning == "every_step":
             memory["image"] = self.image_gates(pooled)

@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader, Sampler
 
 from cnnrnn.core.errors import CnnrnnError, TrainingError
 from cnnrnn.data.dataset import Batch, CaptionDataset, Collate, Draw, EpochSampler
+from cnnrnn.data.readers import PictureFile
 from cnnrnn.training.processes import Processes
 from cnnrnn.training.signals import outlive_signals
 
@@ -70,7 +71,8 @@ class Batches:
     ) -> None:
         self.dataset = dataset
         chosen = range(len(dataset)) if examples is None else examples
-        self.sampler = ShareSampler(chosen, options, processes)
+        groups = _of_one_picture(dataset, chosen) if dataset.share_pictures else None
+        self.sampler = ShareSampler(chosen, options, processes, groups)
         self.processes = processes
         self.count = -(-len(chosen) // options.batch_size)
         self._loader = DataLoader(
@@ -124,14 +126,29 @@ def first_examples(dataset: CaptionDataset) -> list[int]:
     return list(found.values())
 
 
+def _of_one_picture(dataset: CaptionDataset, examples: Sequence[int]) -> list[list[int]]:
+    """The places in ``examples`` of those of each picture."""
+    found: dict[PictureFile, list[int]] = {}
+    for place, example in enumerate(examples):
+        found.setdefault(dataset.samples[dataset.sample_number(example)].image, []).append(place)
+    return list(found.values())
+
+
 class ShareSampler(Sampler[list[Draw]]):
     """One process's draws of each batch: every n-th of what a lone process would have.
 
-    An epoch's order is a function of (seed, epoch), so that a run goes on with any batch of it.
+    An epoch's order is a function of (seed, epoch), so that a run goes on with any batch of it. With
+    ``groups``, the places in ``examples`` of those that are drawn one after the other.
     """
 
-    def __init__(self, examples: Sequence[int], options: LoaderOptions, processes: Processes) -> None:
-        self.examples, self.options, self.processes = examples, options, processes
+    def __init__(
+        self,
+        examples: Sequence[int],
+        options: LoaderOptions,
+        processes: Processes,
+        groups: Sequence[Sequence[int]] | None = None,
+    ) -> None:
+        self.examples, self.options, self.processes, self.groups = examples, options, processes, groups
         self.epoch = self.first_batch = 0
 
     def go_to(self, epoch: int, first_batch: int) -> None:
@@ -149,6 +166,7 @@ class ShareSampler(Sampler[list[Draw]]):
             seed=self.options.seed,
             epoch=self.epoch,
             first_batch=self.first_batch,
+            groups=self.groups,
         )
         for draws in order:
             yield [Draw(draw.epoch, self.examples[draw.example]) for draw in draws]

@@ -14,7 +14,8 @@ from cnnrnn.core.errors import CheckpointError, ConfigError
 from cnnrnn.core.manifest import ImageSpec, SearchDefaults
 from cnnrnn.core.storage import write_atomic
 from cnnrnn.core.tokenizer import Tokenizer
-from cnnrnn.models.captioner import Captioner
+from cnnrnn.data.dataset import QuestionVocabulary
+from cnnrnn.models import Model, build_model
 from cnnrnn.training.config import TrainConfig
 
 FORMAT = "cnnrnn-checkpoint"
@@ -28,10 +29,12 @@ class LoadedModel:
     Attributes:
         model: in eval mode.
         alignment_grid: (rows, columns) of the positions that attention chooses between, or None.
+        questions: how questions are read, of a model that answers some.
+        asked: some of the questions that it was trained on.
         provenance: the training configuration and the metrics at the time of the checkpoint.
     """
 
-    model: Captioner
+    model: Model
     tokenizer: Tokenizer
     image: ImageSpec
     search: SearchDefaults
@@ -40,6 +43,8 @@ class LoadedModel:
     summary: str
     license: str
     provenance: dict[str, Any]
+    questions: QuestionVocabulary | None = None
+    asked: tuple[str, ...] = ()
 
 
 def save_checkpoint(content: dict[str, Any], *paths: str | Path) -> None:
@@ -94,7 +99,11 @@ def load_model(path: str | Path) -> LoadedModel:
     try:
         config = TrainConfig.from_dict(content["config"])
         tokenizer = Tokenizer.from_json(content["tokenizer"])
-        model = Captioner(config.model, tokenizer.size, load_pretrained=False)
+        questions, size = None, None
+        if config.model.question != "none":
+            asked = Tokenizer.from_json(content["question_tokenizer"])
+            questions, size = QuestionVocabulary(asked, config.data.max_question), asked.size
+        model = build_model(config.model, tokenizer.size, size, load_pretrained=False)
         model.load_state_dict(content["model"])
     except (KeyError, ConfigError, RuntimeError) as error:
         first = str(error).partition("\n")[0]
@@ -117,6 +126,8 @@ def load_model(path: str | Path) -> LoadedModel:
         summary=config.summary,
         license=config.license,
         provenance=_provenance(content),
+        questions=questions,
+        asked=tuple(content.get("questions", ())),
     )
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 from cnnrnn.core.errors import ConfigError
-from cnnrnn.core.manifest import ImageSpec, SearchDefaults
+from cnnrnn.core.manifest import MAX_QUESTION, ImageSpec, SearchDefaults
 from cnnrnn.data.augment import AugmentConfig
 from cnnrnn.data.pictures import PictureCheck
-from cnnrnn.data.readers import Source
+from cnnrnn.data.readers import EASY_VQA, Source
 from cnnrnn.data.vocabulary import VocabularyConfig
 from cnnrnn.models.config import ModelConfig
 from cnnrnn.training.optim_config import OptimConfig, check_count
@@ -44,9 +44,11 @@ class DataConfig:
             folder. A source that is a folder holds its pictures itself.
         validation_share: share of the training pictures held out when ``validation`` is empty.
         max_length: longest caption in tokens, the end token included.
+        max_question: longest question in tokens, where there are questions.
         workers: processes that read and augment; 0 does it in the training process.
         prefetch: batches that each of them has ready ahead of time.
         cache: keep the fitted pictures in memory.
+        share_pictures: draw the captions, or questions, of one picture together, and encode it once for them.
         skip_share: the largest share of a source's pictures that may be missing, broken or without a caption,
             and is then left out; above it training does not begin.
         check_pictures: how pictures are looked at before training: ``"header"``, ``"decode"`` or ``"off"``.
@@ -59,9 +61,11 @@ class DataConfig:
     images: tuple[str, ...] = ()
     validation_share: float = 0.0
     max_length: int = 20
+    max_question: int = 24
     workers: int = 0
     prefetch: int = 2
     cache: bool = False
+    share_pictures: bool = False
     skip_share: float = 0.0
     check_pictures: PictureCheck = "header"
     allow_leaks: bool = False
@@ -88,6 +92,8 @@ class DataConfig:
             )
         if not isinstance(self.max_length, int) or self.max_length < 2:
             raise ConfigError(f"data max_length = {self.max_length!r} must be 2 or more: a word and the end")
+        if not isinstance(self.max_question, int) or not 1 <= self.max_question <= MAX_QUESTION:
+            raise ConfigError(f"data max_question = {self.max_question!r} must be from 1 to {MAX_QUESTION}")
 
 
 @dataclass(frozen=True)
@@ -102,6 +108,7 @@ class TrainConfig:
     data: DataConfig = field(default_factory=DataConfig)
     image: ImageSpec = field(default_factory=lambda: ImageSpec(224, 224, IMAGENET_MEAN, IMAGENET_STD))
     vocabulary: VocabularyConfig = field(default_factory=VocabularyConfig)
+    question_vocabulary: VocabularyConfig = field(default_factory=VocabularyConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     training: OptimConfig = field(default_factory=OptimConfig)
@@ -132,6 +139,7 @@ class TrainConfig:
         sections = {
             "data": DataConfig,
             "vocabulary": VocabularyConfig,
+            "question_vocabulary": VocabularyConfig,
             "augment": AugmentConfig,
             "model": ModelConfig,
             "training": OptimConfig,
@@ -149,6 +157,11 @@ class TrainConfig:
             raise ConfigError("data train = [] names no caption file")
         if not config.data.validation and not 0 <= config.data.validation_share < 1:
             raise ConfigError(f"data validation_share = {config.data.validation_share} must be in [0, 1)")
+        if config.scst.epochs and config.model.question != "none":
+            raise ConfigError(
+                f"scst epochs = {config.scst.epochs} rewards captions by CIDEr-D, and [model] question = "
+                f"{config.model.question!r} answers questions; set scst epochs to 0"
+            )
         if config.scst.epochs and config.training.metric == "loss" and config.held_out:
             raise ConfigError(
                 f"scst epochs = {config.scst.epochs} rewards CIDEr-D at the cost of cross-entropy, by which "
@@ -170,7 +183,9 @@ class TrainConfig:
         values = self.to_dict()
         for key in SOURCES:
             values["data"][key] = [
-                entry.relative_to(folder) if isinstance(entry, Source) else str(folder / entry)
+                Source.of(entry).relative_to(folder)
+                if isinstance(entry, Source) or entry == EASY_VQA
+                else str(folder / entry)
                 for entry in getattr(self.data, key)
             ]
         values["data"]["images"] = [str(folder / entry) for entry in self.data.images]

@@ -7,7 +7,7 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from cnnrnn.models.captioner import Captioner
+from cnnrnn.models import Model
 
 
 class AveragedModel:
@@ -24,7 +24,7 @@ class AveragedModel:
         model: the averaged one, in eval mode.
     """
 
-    def __init__(self, model: Captioner, decay: float) -> None:
+    def __init__(self, model: Model, decay: float) -> None:
         self.decay = decay
         self.model = copy.deepcopy(model).eval().requires_grad_(False)
 

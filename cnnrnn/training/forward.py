@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from cnnrnn.core.manifest import ImageSpec
 from cnnrnn.data.dataset import Batch
-from cnnrnn.models.captioner import Captioner
+from cnnrnn.models import Model
 from cnnrnn.training.optim_config import OptimConfig
 
 State = dict[str, Tensor]
@@ -32,15 +32,15 @@ class Normalise:
 
 
 class Forward(nn.Module):
-    """A captioner between batches and logits, unrolled by the same ``step`` that is exported.
+    """A model between batches and logits, unrolled by the same ``step`` that is exported.
 
     Args:
-        model: the captioner, on its device.
+        model: the captioner or answerer, on its device.
         normalise: what pixels become.
         options: ``mixed_precision`` and ``compile`` are read.
     """
 
-    def __init__(self, model: Captioner, normalise: Normalise, options: OptimConfig) -> None:
+    def __init__(self, model: Model, normalise: Normalise, options: OptimConfig) -> None:
         super().__init__()
         self.model = model
         self.normalise = normalise
@@ -61,9 +61,16 @@ class Forward(nn.Module):
         kind = torch.float16 if self._mixed == "fp16" else torch.bfloat16
         return torch.autocast(self.device.type, kind, enabled=self._mixed != "off")
 
+    def memory(self, batch: Batch) -> State:
+        """What the decoder looks at, (B, ...) by name."""
+        asked = [tensor.to(self.device, non_blocking=True) for tensor in batch.asked]
+        rows = batch.rows[0].to(self.device, non_blocking=True) if batch.rows else None
+        memory: State = self.model.memory(self.normalise(batch.images), *asked, rows=rows)
+        return memory
+
     def start(self, batch: Batch) -> tuple[State, State]:
         """The memory of a batch, (B, ...), and its states before the start token, (B, 1, ...)."""
-        memory = self.model.encode(self.normalise(batch.images))
+        memory = self.memory(batch)
         state = self.model.initial_state(memory)
         return memory, {name: value.unsqueeze(1) for name, value in state.items()}
 

@@ -6,26 +6,29 @@ import torch
 from torch import Tensor
 
 from cnnrnn.core.tokenizer import Tokenizer
-from cnnrnn.models.captioner import Captioner
+from cnnrnn.models.captioner import Stepping
 
 
 @torch.no_grad()
-def greedy_captions(model: Captioner, images: Tensor, tokenizer: Tokenizer, max_length: int) -> list[str]:
+def greedy_captions(
+    model: Stepping, memory: dict[str, Tensor], tokenizer: Tokenizer, max_length: int
+) -> list[str]:
     """The most likely word at each step until the end token.
 
     Args:
         model: in eval mode.
-        images: (B, 3, H, W) float32, normalised.
+        memory: of the pictures, names to (B, ...) tensors.
         tokenizer: the vocabulary.
         max_length: most tokens of a caption, the end token included.
 
     Returns:
         B captions.
     """
-    memory = model.encode(images)
+    device = next(iter(memory.values())).device
+    images = len(next(iter(memory.values())))
     state = {name: value.unsqueeze(1) for name, value in model.initial_state(memory).items()}
-    tokens = torch.full((len(images), 1), tokenizer.start, device=images.device)
-    done = torch.zeros(len(images), dtype=torch.bool, device=images.device)
+    tokens = torch.full((images, 1), tokenizer.start, device=device)
+    done = torch.zeros(images, dtype=torch.bool, device=device)
     chosen: list[Tensor] = []
     for _ in range(max_length):
         logits, state, *_ = model.step(tokens, state, memory)

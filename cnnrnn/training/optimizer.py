@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 
-from cnnrnn.models.captioner import Captioner
+from cnnrnn.models import Model
 from cnnrnn.training.optim_config import OptimConfig
 
 
@@ -19,7 +19,7 @@ class EncoderSwitch:
         parameters: the trunk's that may learn.
     """
 
-    def __init__(self, model: Captioner) -> None:
+    def __init__(self, model: Model) -> None:
         self._model = model
         self.parameters = [
             parameter for parameter in model.encoder.trunk.parameters() if parameter.requires_grad
@@ -35,7 +35,7 @@ class EncoderSwitch:
 
 
 def build_optimizer(
-    model: Captioner, trunk: list[nn.Parameter], rates: tuple[float, float], weight_decay: float
+    model: Model, trunk: list[nn.Parameter], rates: tuple[float, float], weight_decay: float
 ) -> torch.optim.AdamW:
     """AdamW; all but the trunk is new, the features' normalisation too, and learns at the decoder's rate.
 

@@ -16,6 +16,7 @@ from cnnrnn.training.ema import AveragedModel
 from cnnrnn.training.forward import Forward, Normalise
 from cnnrnn.training.optimizer import EncoderSwitch
 from cnnrnn.training.processes import Processes, synchronise_norms
+from cnnrnn.training.questions import check_questions, question_examples
 from cnnrnn.training.samples import read_samples
 from cnnrnn.training.stage import StageParts
 from cnnrnn.training.start import Start
@@ -60,11 +61,13 @@ class Preparation:
 
         start = Start(config, self.last, resume=resume)
         samples, held_out = read_samples(config)
+        check_questions(config, [*samples, *held_out])
         start.read()
         self.tokenizer = start.tokenizer(samples)
+        self.questions = start.questions(samples)
         self.training_set = self._dataset(samples, augment=True)
         validation_set = self._dataset(held_out, augment=False) if held_out else None
-        self.model = start.model(self.tokenizer.size)
+        self.model = start.model(self.tokenizer, self.questions)
         self.model.encoder.grid(config.image.height, config.image.width)  # refuses a size it cannot take
         start.check_output()  # after the configuration's own mistakes, such as an unknown encoder
         self._make_output()
@@ -91,7 +94,8 @@ class Preparation:
 
     def _go_on(self, start: Start) -> None:
         """The run's position, at its beginning or where its checkpoint is."""
-        self.state = RunState(self.config, self.tokenizer, self.model, self.averaged)
+        asked = question_examples(self.training_set.samples) if self.questions else []
+        self.state = RunState(self.config, self.tokenizer, self.model, self.averaged, self.questions, asked)
         self.progress = saved_progress(start.saved, self.last)
         self.stage = self.parts.self_critical() if self.progress.self_critical else self.parts.cross_entropy()
         if start.saved is not None:
@@ -115,6 +119,8 @@ class Preparation:
             augment=config.augment if augment else None,
             seed=config.seed,
             cache=config.data.cache,
+            questions=self.questions,
+            share_pictures=config.data.share_pictures,
         )
         if not len(dataset):
             raise DataError("no caption of the pictures has a token of the vocabulary; see [vocabulary]")

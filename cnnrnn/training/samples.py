@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import torch
 
-from cnnrnn.data.leaks import refuse_leaks, shared_pictures
+from cnnrnn.data.leaks import pictures_of, refuse_leaks, shared_pictures
 from cnnrnn.data.pictures import check_pictures, usable_samples
-from cnnrnn.data.readers import Sample, Source, read_source
+from cnnrnn.data.readers import PictureFile, Sample, Source, read_source
 from cnnrnn.training.config import DataConfig, TrainConfig
 
 log = logging.getLogger(__name__)
@@ -43,14 +43,21 @@ def _read(data: DataConfig, sources: Sequence[str | Source]) -> list[Sample]:
 
 
 def _hold_out(samples: list[Sample], share: float, seed: int) -> tuple[list[Sample], list[Sample]]:
-    count = round(len(samples) * share)
+    pictures = pictures_of(samples)
+    count = round(len(pictures) * share)
     if not count:
         return samples, []
-    order = torch.randperm(len(samples), generator=torch.Generator().manual_seed(seed)).tolist()
-    kept, held_out = [samples[i] for i in sorted(order[count:])], [samples[i] for i in sorted(order[:count])]
-    doubles = {picture for picture, _ in shared_pictures(kept, held_out)}
+    order = torch.randperm(len(pictures), generator=torch.Generator().manual_seed(seed)).tolist()
+    chosen = {pictures[i] for i in order[:count]}
+    doubles = {picture for picture, _ in shared_pictures(*_parted(samples, chosen))}
     if doubles:
         log.info("%d more pictures are held out: they are the same as some that are", len(doubles))
-        held_out += [sample for sample in kept if sample.image in doubles]
-        kept = [sample for sample in kept if sample.image not in doubles]
-    return kept, held_out
+    return _parted(samples, chosen | doubles)
+
+
+def _parted(samples: list[Sample], pictures: set[PictureFile]) -> tuple[list[Sample], list[Sample]]:
+    """The samples of other pictures, and those of these."""
+    return (
+        [sample for sample in samples if sample.image not in pictures],
+        [sample for sample in samples if sample.image in pictures],
+    )

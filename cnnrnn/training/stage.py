@@ -100,7 +100,7 @@ class StageParts:
         data, stay = self.config.data, dataset is self.dataset
         return Batches(
             dataset,
-            Collate(self.tokenizer.start, self.tokenizer.pad),
+            Collate(self.tokenizer.start, self.tokenizer.pad, dataset.questions),
             LoaderOptions(size, self.config.seed, data.workers, data.prefetch, stay),
             self.processes,
             examples,

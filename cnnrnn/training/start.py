@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 from collections.abc import Iterable
@@ -11,10 +12,10 @@ from typing import Any
 
 from cnnrnn.core.errors import CheckpointError, ConfigError
 from cnnrnn.core.tokenizer import Tokenizer
+from cnnrnn.data.dataset import QuestionVocabulary
 from cnnrnn.data.readers import Sample
 from cnnrnn.data.vocabulary import build_tokenizer
-from cnnrnn.models.captioner import Captioner
-from cnnrnn.models.config import ModelConfig
+from cnnrnn.models import Model, ModelConfig, build_model
 from cnnrnn.training.checkpoint import read_checkpoint
 from cnnrnn.training.config import TrainConfig
 
@@ -24,6 +25,8 @@ SHOWN = 5
 
 _FREE: dict[str, Any] = {"pretrained": False, "dropout": 0.0, "drop_connect": 0.0, "frozen_blocks": 0}
 """Options of a model that another run's weights do not depend on."""
+
+_VOCABULARIES = ("vocabulary", "question_vocabulary")
 
 
 class Start:
@@ -94,13 +97,35 @@ class Start:
             return own
         given = Tokenizer.from_json(self._initial["tokenizer"])
         if self.config.vocabulary.kind == "word":
-            self._refuse_new_words(own, given)
+            self._refuse_new_words(own, given, "captions", self.config.vocabulary.min_count)
         return given
 
-    def model(self, vocabulary: int) -> Captioner:
-        """A captioner with the weights to begin with; a resumed one gets its own later."""
+    def questions(self, samples: Iterable[Sample]) -> QuestionVocabulary | None:
+        """How questions are read, where there are any: as :meth:`tokenizer` for captions.
+
+        Raises:
+            ConfigError: the questions have words that ``init_from``'s vocabulary of questions lacks.
+            DataError: no question holds a word.
+        """
+        if self.config.model.question == "none":
+            return None
+        most = self.config.data.max_question
+        if self.saved is not None:
+            return QuestionVocabulary(Tokenizer.from_json(self.saved["question_tokenizer"]), most)
+        config = self.config.question_vocabulary
+        own = build_tokenizer((sample.question for sample in samples), config)
+        if self._initial is None:
+            return QuestionVocabulary(own, most)
+        given = Tokenizer.from_json(self._initial["question_tokenizer"])
+        if config.kind == "word":
+            self._refuse_new_words(own, given, "questions", config.min_count)
+        return QuestionVocabulary(given, most)
+
+    def model(self, tokenizer: Tokenizer, questions: QuestionVocabulary | None) -> Model:
+        """A model with the weights to begin with; a resumed one gets its own later."""
         fresh = self.saved is None and self._initial is None
-        model = Captioner(self.config.model, vocabulary, load_pretrained=fresh)
+        asked = None if questions is None else questions.tokenizer.size
+        model = build_model(self.config.model, tokenizer.size, asked, load_pretrained=fresh)
         if self._initial is not None:
             try:
                 model.load_state_dict(self._initial["model"])
@@ -126,25 +151,25 @@ class Start:
                     f"training init_from = {path!r} has a model with {name} = {value!r}, and [model] {name} "
                     f"= {wanted!r}; set it to {value!r}, or train anew"
                 )
-        vocabulary = other["vocabulary"]
-        for name in ("kind", "lowercase", "punctuation"):
-            if vocabulary[name] != (wanted := getattr(self.config.vocabulary, name)):
+        sections = ["vocabulary"] if self.config.model.question == "none" else [*_VOCABULARIES]
+        for section, name in itertools.product(sections, ("kind", "lowercase", "punctuation")):
+            value, wanted = other[section][name], getattr(getattr(self.config, section), name)
+            if value != wanted:
                 raise ConfigError(
-                    f"training init_from = {path!r} has a vocabulary with {name} = {vocabulary[name]!r}, and "
-                    f"[vocabulary] {name} = {wanted!r}; set it to {vocabulary[name]!r}"
+                    f"training init_from = {path!r} has a vocabulary with {name} = {value!r}, and "
+                    f"[{section}] {name} = {wanted!r}; set it to {value!r}"
                 )
         return found
 
-    def _refuse_new_words(self, own: Tokenizer, given: Tokenizer) -> None:
+    def _refuse_new_words(self, own: Tokenizer, given: Tokenizer, texts: str, min_count: int) -> None:
         known = given.backend.get_vocab()
         absent = [word for word in own.backend.get_vocab() if word not in known]
         if absent:
             listed = ", ".join(map(repr, sorted(absent)[:SHOWN]))
             raise ConfigError(
                 f"the vocabulary of init_from = {self.config.training.init_from!r} has {given.size} tokens "
-                f"and lacks {len(absent)} words that the captions have at least "
-                f"{self.config.vocabulary.min_count} times: {listed}; raise [vocabulary] min_count, by which "
-                "they become <unk>, or train anew"
+                f"and lacks {len(absent)} words that the {texts} have at least "
+                f"{min_count} times: {listed}; raise min_count, by which they become <unk>, or train anew"
             )
 
 

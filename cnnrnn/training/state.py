@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from cnnrnn.core.errors import CheckpointError
 from cnnrnn.core.tokenizer import Tokenizer
-from cnnrnn.models.captioner import Captioner
+from cnnrnn.data.dataset import QuestionVocabulary
+from cnnrnn.models import Model
 from cnnrnn.training.config import TrainConfig
 from cnnrnn.training.ema import AveragedModel
 from cnnrnn.training.progress import Progress
@@ -39,15 +41,24 @@ class RunState:
     Args:
         config: of the run.
         tokenizer: its vocabulary.
-        model: the captioner that learns.
+        model: the one that learns.
         averaged: its average, or None.
+        questions: how questions are read, if any are.
+        asked: some of them.
     """
 
     def __init__(
-        self, config: TrainConfig, tokenizer: Tokenizer, model: Captioner, averaged: AveragedModel | None
+        self,
+        config: TrainConfig,
+        tokenizer: Tokenizer,
+        model: Model,
+        averaged: AveragedModel | None,
+        questions: QuestionVocabulary | None = None,
+        asked: Sequence[str] = (),
     ) -> None:
         self.config = config
         self.tokenizer = tokenizer
+        self.questions, self.asked = questions, list(asked)
         self.model = model
         self.averaged = averaged
 
@@ -62,6 +73,8 @@ class RunState:
             "scaler": optimization.scaler.state_dict(),
             "progress": vars(progress).copy(),
         }
+        if self.questions is not None:
+            content |= {"question_tokenizer": self.questions.tokenizer.to_json(), "questions": self.asked}
         if self.averaged is not None:
             content |= {"model": self.averaged.model.state_dict(), "raw": self.model.state_dict()}
         return content

@@ -81,8 +81,8 @@ class Validation:
         """Each picture's number with its greedy caption."""
         said: list[tuple[int, str]] = []
         for share in self.pictures.of_epoch(0):
-            images = forward.normalise(share.batch.images)
-            texts = greedy_captions(forward.model, images, self.tokenizer, self.max_length)
+            memory = forward.memory(share.batch)
+            texts = greedy_captions(forward.model, memory, self.tokenizer, self.max_length)
             numbers = [self.dataset.sample_number(draw.example) for draw in share.draws]
             said += self.processes.gather([] if share.spare else list(zip(numbers, texts, strict=True)))
             _leave_if(stop_asked())

@@ -9,6 +9,7 @@ from pathlib import Path
 from cnnrnn.core.bundle import Bundle, check_target, write_bundle
 from cnnrnn.core.errors import OptionsError
 from cnnrnn.export.draft import Draft
+from cnnrnn.export.gate_questions import bundle_questions
 from cnnrnn.export.precision.doctor import Progress
 from cnnrnn.export.precision.judging import read_gate_pictures
 from cnnrnn.export.precision.options import FULL, LoweringOptions
@@ -54,7 +55,7 @@ def add_precisions(
             "are lowered from; export its checkpoint"
         )
     folder = None if pictures is None else Path(pictures)
-    given = read_gate_pictures(folder, manifest.image, options)
+    given = read_gate_pictures(folder, manifest.image, options, bundle_questions(opened))
     draft, reports = prove_precisions(Draft.of(opened), options, opened.tokenizer(), given, progress)
     told = {name: report.to_dict() for name, report in reports.items()}
     before = manifest.parity.get("precisions")

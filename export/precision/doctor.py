@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 
 from cnnrnn.core.tokenizer import Tokenizer
 from cnnrnn.export.draft import Draft
-from cnnrnn.export.parity import Pictures
 from cnnrnn.export.precision.findings import Cost, Diagnosis, Finding, find, named
 from cnnrnn.export.precision.graphs import Keep, Lowered, Protos, full_graphs, lowered_graphs
 from cnnrnn.export.precision.judging import GatePictures, judge_lowered
@@ -191,12 +190,11 @@ class _Trial:
             for search in judgement.searches
             for departure in search.mismatches
         }
-        names, pixels = given.pictures.names, given.pictures.pixels
+        names = given.pictures.names
         order = sorted(range(len(names)), key=lambda place: names[place] not in lost)
         chosen = order[:TRIAL_PICTURES]
         losses = int((1 - LEAST_SHARE) * len(names)) if len(lost) <= len(chosen) else 0
-        pictures = Pictures([names[place] for place in chosen], [pixels[place] for place in chosen])
-        return _Trial(GatePictures(pictures, given.source, given.skipped), losses)
+        return _Trial(GatePictures(given.pictures.chosen(chosen), given.source, given.skipped), losses)
 
     def is_enough(self, judgement: Judgement) -> bool:
         """Whether every number is finite, and no more captions are lost in a search than may be."""

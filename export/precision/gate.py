@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from cnnrnn.core.search import SearchOptions
 from cnnrnn.core.tokenizer import Tokenizer
-from cnnrnn.export.parity import BATCH, Pictures
+from cnnrnn.export.gate_pictures import Part, Pictures
 from cnnrnn.export.partings import FAR, Decoded, gap, parting_of
 from cnnrnn.export.precision.report import RUNS, Judgement, NotFinite
 from cnnrnn.export.recording import Recording
@@ -26,6 +26,7 @@ from cnnrnn.export.report import Departure, SearchParity
 from cnnrnn.runtime.backend import Backend
 from cnnrnn.runtime.backtrace import Path, trace_back
 from cnnrnn.runtime.loop import SpecialTokens
+from cnnrnn.runtime.questions import Questions
 
 
 def judge(
@@ -52,26 +53,24 @@ def judge(
     runs = {name: _Run() for name in found}
     oracle = Recording(expected)
     judged = {name: Recording(backend) for name, backend in found.items()}
-    done, total = 0, len(searches) * len(pictures.pixels)
-    for first in range(0, len(pictures.pixels), BATCH):
-        batch = slice(first, first + BATCH)
-        images, names = np.stack(pictures.pixels[batch]), pictures.names[batch]
+    done, total = 0, len(searches) * len(pictures)
+    for part in pictures.parts():
         for options in searches:
-            wanted = Decoded.of(oracle, images, options, special)
+            wanted = Decoded.of(oracle, part, options, special)
             for name, recording in judged.items():
-                got = Decoded.of(recording, images, options, special)
-                runs[name].note_not_finite(wanted, got, names, options.beams)
+                got = Decoded.of(recording, part, options, special)
+                runs[name].note_not_finite(wanted, got, part.names, options.beams)
                 compared = _Compared(expected, wanted, got, options, tokenizer, special)
-                runs[name].departures[options.beams] += compared.departures(images, names)
-            done += len(images)
+                runs[name].departures[options.beams] += compared.departures(part)
+            done += len(part.names)
             if progress is not None:
                 progress(done, total)
-    return {name: run.judgement(name, len(pictures.pixels), searches, tie) for name, run in runs.items()}
+    return {name: run.judgement(name, len(pictures), searches, tie) for name, run in runs.items()}
 
 
 def caption_score(
     backend: Backend,
-    pixels: NDArray[np.uint8],
+    pair: tuple[NDArray[np.uint8], Questions | None],
     tokens: NDArray[np.int32],
     options: SearchOptions,
     special: SpecialTokens,
@@ -79,10 +78,11 @@ def caption_score(
     """The score of a given caption of one picture: its log-probability over the length penalty.
 
     Args:
-        pixels: (H, W, 3) uint8 RGB.
+        pair: the picture, (1, H, W, 3) uint8 RGB, and what is asked.
         tokens: (L) int32, without the start token.
     """
-    encoded = backend.encode(pixels[None])
+    image, question = pair
+    encoded = backend.encode(image, *([] if question is None else [question]))
     state = backend.widen(encoded.state, 1)
     parents = backend.from_host(np.zeros((1, 1), np.int32))
     logprob = 0.0
@@ -107,10 +107,10 @@ class _Compared:
     tokenizer: Tokenizer
     special: SpecialTokens
 
-    def departures(self, images: NDArray[np.uint8], names: Sequence[str]) -> list[Departure]:
+    def departures(self, part: Part) -> list[Departure]:
         """The pictures whose best captions differ."""
         result = []
-        for image, name in enumerate(names):
+        for image, name in enumerate(part.names):
             wanted, got = (_best(decoded, image) for decoded in (self.expected, self.found))
             if wanted is not None and got is not None and wanted.tokens.tolist() == got.tokens.tolist():
                 continue
@@ -121,13 +121,13 @@ class _Compared:
             elif self.options.beams == 1 and parting is not None:
                 score_gap = parting.expected_gap
             else:
-                score_gap = gap(*(self._score(images[image], path) for path in (wanted, got)))
+                score_gap = gap(*(self._score(part, image, path) for path in (wanted, got)))
             captions = [self.tokenizer.decode(path.tokens) if path else "" for path in (wanted, got)]
             result.append(Departure(name, self.options.beams, step, beam, score_gap, *captions))
         return result
 
-    def _score(self, pixels: NDArray[np.uint8], path: Path) -> float:
-        return caption_score(self.backend, pixels, path.tokens, self.options, self.special)
+    def _score(self, part: Part, image: int, path: Path) -> float:
+        return caption_score(self.backend, part.pair(image), path.tokens, self.options, self.special)
 
 
 def _best(decoded: Decoded, image: int) -> Path | None:

@@ -14,7 +14,7 @@ from cnnrnn.core.errors import BackendError
 from cnnrnn.core.manifest import ImageSpec
 from cnnrnn.core.tokenizer import Tokenizer
 from cnnrnn.export.draft import Draft
-from cnnrnn.export.parity import Pictures
+from cnnrnn.export.gate_pictures import Pictures
 from cnnrnn.export.pictures import find_pictures, read_pictures
 from cnnrnn.export.precision.gate import judge
 from cnnrnn.export.precision.graphs import Lowered
@@ -24,6 +24,7 @@ from cnnrnn.export.tolerances import PRECISION_TIES
 from cnnrnn.runtime.backend import Backend
 from cnnrnn.runtime.graphs import Graphs
 from cnnrnn.runtime.ort_cpu import OrtCpuBackend
+from cnnrnn.runtime.questions import Questions
 
 GATE = "precision gate"
 
@@ -37,14 +38,16 @@ class GatePictures:
     skipped: tuple[str, ...]
 
 
-def read_gate_pictures(folder: Path | None, image: ImageSpec, options: LoweringOptions) -> GatePictures:
-    """What the gate decodes: of a folder, or of the shipped samples.
+def read_gate_pictures(
+    folder: Path | None, image: ImageSpec, options: LoweringOptions, questions: Questions | None = None
+) -> GatePictures:
+    """What the gate decodes: of a folder, or of the shipped samples; with a question for each, if there are.
 
     Raises:
         OptionsError: the folder does not exist, or holds too few pictures that can be read.
     """
     paths, source = find_pictures(folder, options.least_pictures, options.most_pictures, GATE)
-    pictures, skipped = read_pictures(paths, image, options.least_pictures, GATE)
+    pictures, skipped = read_pictures(paths, image, options.least_pictures, GATE, questions)
     return GatePictures(pictures, source, skipped)
 
 
@@ -80,7 +83,7 @@ def judge_lowered(
         judgements = judge(full, found, given.pictures, draft.searches(), tokenizer, tie, progress)
     return PrecisionReport(
         precision=lowered.precision,
-        pictures=len(given.pictures.pixels),
+        pictures=len(given.pictures),
         source=given.source,
         skipped=given.skipped,
         tie=tie,

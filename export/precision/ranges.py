@@ -22,7 +22,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from cnnrnn.core.manifest import GraphSpec, TensorSpec
 from cnnrnn.export.draft import Draft
-from cnnrnn.export.parity import BATCH, Pictures
+from cnnrnn.export.gate_pictures import Pictures
 from cnnrnn.export.precision.lower import lower, tensor_types
 from cnnrnn.export.precision.options import FULL, Precision
 from cnnrnn.export.precision.rules import ELEMENT_TYPES
@@ -80,13 +80,13 @@ def measure_ranges(
     backend = _RangeBackend(draft, graphs)
     searches = draft.searches()
     try:
-        total = len(searches) * len(pictures.pixels)
-        for number, options in enumerate(searches):
-            for first in range(0, len(pictures.pixels), BATCH):
-                images = np.stack(pictures.pixels[first : first + BATCH])
-                decode(backend, images, options, special, Clock())
+        done, total = 0, len(searches) * len(pictures)
+        for options in searches:
+            for part in pictures.parts():
+                decode(backend, part.images, options, special, Clock(), questions=part.questions)
+                done += len(part.names)
                 if progress is not None:
-                    progress(number * len(pictures.pixels) + first + len(images), total)
+                    progress(done, total)
         return [found for role, graph in graphs.items() for found in backend.seen[role].ranges(role, graph)]
     finally:
         backend.close()

@@ -38,6 +38,7 @@ from cnnrnn.runtime.engine.bucket import MAX_IMAGES
 from cnnrnn.runtime.frame import DeviceFrame
 from cnnrnn.runtime.graph_check import check_contract
 from cnnrnn.runtime.graphs import Graphs, select_graph
+from cnnrnn.runtime.questions import Questions
 from cnnrnn.runtime.search_inputs import Arrays, SpecialTokens
 from cnnrnn.runtime.select import SelectKind
 
@@ -139,7 +140,7 @@ class DeviceBackend:
         self.prepare(kind)
         options = SearchOptions(beams=beams, max_length=_LEAST_STEPS)
         special = SpecialTokens(self._graphs.manifest.vocabulary.start, self._graphs.manifest.vocabulary.end)
-        bucket, _ = self._bucket(kind, images, options, special)
+        bucket, _ = self._bucket(kind, images, images, options, special)
         self._enter()
         try:
             with self._device.current(), ExitStack() as used:
@@ -156,6 +157,7 @@ class DeviceBackend:
         clock: Clock,
         kind: SelectKind,
         *,
+        questions: Questions | None = None,
         streams: bool = False,
     ) -> DeviceSearch:
         """Begin a search; it goes on by itself.
@@ -163,6 +165,7 @@ class DeviceBackend:
         Args:
             pictures: (H, W, 3) RGB each, of the encoder's size, or frames that `check_frame` let pass; at
                 most `MAX_IMAGES`.
+            questions: one for each picture, or several about a single one; at most `MAX_IMAGES` too.
             options: checked already.
             clock: gets the stages ``encoder`` and ``search``, as the device measured them.
             kind: that was prepared.
@@ -173,18 +176,24 @@ class DeviceBackend:
             CacheError: the folder of built engines cannot be used.
             ClosedError: the backend is closed.
         """
-        check_batch(options, len(pictures))
-        if len(pictures) > MAX_IMAGES:
-            raise OptionsError(f"{len(pictures)} pictures at once, at most {MAX_IMAGES}; give them in parts")
-        bucket, arrays = self._bucket(kind, len(pictures), options, special)
-        images = dict(bucket.letters)["B"]
-        filled = [*pictures, *[pictures[-1]] * (images - len(pictures))]
+        answers = len(pictures if questions is None else questions)
+        check_batch(options, answers)
+        if answers > MAX_IMAGES:
+            raise OptionsError(f"{answers} at once, at most {MAX_IMAGES}; give them in parts")
+        bucket, arrays = self._bucket(kind, answers, len(pictures), options, special)
+        letters = dict(bucket.letters)
+        filled = [*pictures, *[pictures[-1]] * (letters["I"] - len(pictures))]
+        if questions is not None:
+            questions = questions.rows([min(row, answers - 1) for row in range(letters["B"])])
         self._enter()
         try:
             with self._device.current():
                 session = self._sessions.take(bucket, partial(self._session, bucket))
                 try:
-                    session.start(filled, arrays, options.longest, _late_at(options, clock), streams=streams)
+                    late_at = _late_at(options, clock)
+                    session.start(
+                        filled, arrays, options.longest, late_at, questions=questions, streams=streams
+                    )
                 except BaseException:
                     self._close_sessions(self._sessions.give_back(bucket, session, False))
                     raise
@@ -193,7 +202,7 @@ class DeviceBackend:
             raise
         return DeviceSearch(
             session,
-            len(pictures),
+            answers,
             options,
             clock,
             partial(self._give_back, bucket),
@@ -264,23 +273,25 @@ class DeviceBackend:
         self._device.close()
 
     def _bucket(
-        self, kind: SelectKind, images: int, options: SearchOptions, special: SpecialTokens
+        self, kind: SelectKind, answers: int, images: int, options: SearchOptions, special: SpecialTokens
     ) -> tuple[_Bucket, Arrays]:
-        """The session to search in, and what the search starts from there."""
-        batch = images if self._source.any_size else next(size for size in _BATCHES if size >= images)
-        every = options.of_images([min(image, images - 1) for image in range(batch)])
+        """The session to search in, for so many answers about as many images or one, and what the search
+        starts from there."""
+        batch = answers if self._source.any_size else next(size for size in _BATCHES if size >= answers)
+        every = options.of_images([min(row, answers - 1) for row in range(batch)])
         steps = max(_LEAST_STEPS, 1 << (options.longest - 1).bit_length())
         state, constants = search_inputs.start(kind, batch, every, special, self.vocabulary, room=steps)
         arrays = state | search_inputs.padded(constants)
         arrays["tokens"] = np.full((batch, kind.beams), special.start, np.int32)
         arrays["parents"] = np.tile(np.arange(kind.beams, dtype=np.int32), (batch, 1))
         letters = self._letters(kind, batch, arrays)
+        letters["I"] = 1 if images < answers else batch
         if kind.coverage:
             arrays["coverage"] = np.zeros((batch, kind.beams, letters.get("P", 0)), np.float32)
         return _Bucket(kind, tuple(sorted(letters.items())), steps), arrays
 
     def _letters(self, kind: SelectKind, images: int, arrays: Arrays) -> dict[str, int]:
-        letters = {"B": images, "K": kind.beams, "V": self.vocabulary}
+        letters = {"B": images, "I": images, "K": kind.beams, "V": self.vocabulary}
         step = self._graphs.manifest.precisions[self.precision]["step"]
         for tensor in step.outputs:
             if tensor.name == "alignment" and isinstance(tensor.shape[-1], int):

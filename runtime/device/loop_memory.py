@@ -128,6 +128,13 @@ class LoopMemory:
         buffers = self._buffers.get(group)
         return self._layouts[group].at(buffers[turn].address) if buffers else {}
 
+    def encoder_input(self, name: str) -> NDArray[Any]:
+        """What is sent to one of the encoder's inputs, for the host to fill in."""
+        place = self._layouts["image"].places[name]
+        data = self.picture.array(np.uint8, (self.picture.size_bytes,))
+        part = data[place.offset : place.offset + place.size_bytes]
+        return part.view(place.dtype).reshape(place.shape)
+
     @property
     def all_done(self) -> np.uint64:
         """The address of the flag that a step sets, for a kernel."""

@@ -26,6 +26,7 @@ from cnnrnn.runtime.device.loop_memory import LoopMemory, MemoryNeed
 from cnnrnn.runtime.device.protocol import Capture, Device, Graph, Queue, Stream
 from cnnrnn.runtime.device.tensors import ROLES, Role, SearchGraphs, search_tensors
 from cnnrnn.runtime.frame import DeviceFrame
+from cnnrnn.runtime.questions import Questions
 
 _log = logging.getLogger(__name__)
 
@@ -134,22 +135,25 @@ class Session:
         steps: int,
         late_at: float | None = None,
         *,
+        questions: Questions | None = None,
         streams: bool = False,
     ) -> None:
         """Queue a search.
 
         Args:
-            pictures: B of them, each (H, W, 3) RGB of the encoder's size, or a frame on the device.
+            pictures: B of them, each (H, W, 3) RGB of the encoder's size, or a frame on the device; where the
+                encoder reads questions, as many as it was built for.
             arrays: by name, what the search starts from, see `cnnrnn.runtime.search_inputs`.
             steps: at most, up to ``limit``.
             late_at: on `time.perf_counter`; the step that is running then is the last.
+            questions: B of them, where the encoder reads any.
             streams: let `streamed` have each step that `count` has.
         """
         memory, stream = self._memory, self._stream
         self._loop.ready(streams)
         self._before = stream.counters.snapshot()
         stream.record(self._marks[0])
-        self._put(pictures)
+        self._put(pictures, questions)
         memory.load(arrays, steps)
         if self._encoding is None:
             self._encode(stream)
@@ -214,17 +218,19 @@ class Session:
         self._loop.once()
         stream.synchronize()
 
-    def _put(self, pictures: Sequence[Picture | DeviceFrame]) -> None:
-        """Queue bringing the pictures to the encoder's input: by a copy of all that are on the host, and by a
+    def _put(self, pictures: Sequence[Picture | DeviceFrame], questions: Questions | None) -> None:
+        """Queue bringing what the encoder reads to its inputs: by a copy of all that is on the host, and by a
         kernel for each frame, which is kept until the search is over."""
         memory, stream, device = self._memory, self._stream, self._device
-        (place,) = memory.at("image").values()
-        rows = memory.picture.array(np.uint8, place.shape)
+        place = memory.at("image")["image"]
+        rows = memory.encoder_input("image")
+        for name, array in () if questions is None else questions.inputs.items():
+            memory.encoder_input(name)[...] = array
         frames = {row: picture for row, picture in enumerate(pictures) if isinstance(picture, DeviceFrame)}
         for row, picture in enumerate(pictures):
             if not isinstance(picture, DeviceFrame):
                 rows[row] = picture
-        if len(frames) < len(pictures):
+        if len(frames) < len(pictures) or questions is not None:
             stream.copy(memory.image, memory.picture)
         if not frames:
             return

@@ -60,7 +60,7 @@ class SearchTensors:
     """All tensors of a search, each in one of these groups.
 
     Attributes:
-        image: what the encoder reads.
+        image: what the encoder reads: pictures, and questions where it reads any.
         first: the model's state (B, ...) as the encoder makes it.
         memory: what the encoder makes for every step, and nothing changes.
         hidden: the model's state (B, K, ...), from step to step.
@@ -106,6 +106,7 @@ def search_tensors(graphs: SearchGraphs, limit: int) -> SearchTensors:
         row[_ALIGNMENT] = stepped[_ALIGNMENT]
     moving = {name.removeprefix("next_") for name in selected if name.startswith("next_")}
     letters = graphs.letters
+    answered = "question" if "question" in encoder else "image"
     return SearchTensors(
         image=encoder,
         first={name: kind for name, kind in encoded.items() if name.startswith("state_")},
@@ -118,7 +119,7 @@ def search_tensors(graphs: SearchGraphs, limit: int) -> SearchTensors:
         },
         logits={"logits": stepped["logits"], "all_done": selected["all_done"]},
         limit=limit,
-        what=f"{_several(letters['B'], 'image')}, {_several(letters['K'], 'beam')}",
+        what=f"{_several(letters['B'], answered)}, {_several(letters['K'], 'beam')}",
     )
 
 

@@ -1,6 +1,6 @@
 """Buckets: the sizes that an engine is built for. One static profile each, so none is switched at run time.
 
-Letters: B images, K beams, V vocabulary.
+Letters: B images, K beams, V vocabulary; where questions are answered B of these, about I images.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def check_bucket(bucket: Bucket, manifest: Manifest) -> None:
 
 def sizes(manifest: Manifest, bucket: Bucket) -> dict[str, int]:
     """What each letter of the graphs' shapes is in a bucket."""
-    return {"B": bucket.images, "K": bucket.beams, "V": manifest.vocabulary.size}
+    return {"B": bucket.images, "I": bucket.images, "K": bucket.beams, "V": manifest.vocabulary.size}
 
 
 def input_shapes(graph: GraphSpec, letters: Mapping[str, int]) -> Shapes:

@@ -12,7 +12,6 @@ import pytest
 
 from cnnrnn.cli import main
 from cnnrnn.cli.eval_page import choose
-from cnnrnn.evaluation import CaptionScores
 
 pytest.importorskip("pycocoevalcap")
 pytest.importorskip("sacrebleu")
@@ -108,8 +107,7 @@ def test_a_page_without_a_folder_is_known_before_any_work(
 
 
 def test_each_picture_is_in_one_group() -> None:
-    cider = np.linspace(10, 0, 100)
-    scores = CaptionScores(100, 0, 0, 0, 0, 0, 0, 0, each={"cider": cider, "rouge_l": np.zeros(100)})
+    scores = [np.linspace(10, 0, 100), np.zeros(100)]
     groups = choose(scores, [number for number in range(100) if number != 1], seed=3)
     best, worst, drawn = groups.values()
     assert best == [0, *range(2, 9)]

@@ -9,7 +9,15 @@ import torch
 
 from cnnrnn.core.manifest import ImageSpec
 from cnnrnn.data.augment import AugmentConfig
-from cnnrnn.data.dataset import IGNORED, CaptionDataset, Collate, Draw, EpochSampler
+from cnnrnn.data.dataset import (
+    IGNORED,
+    CaptionDataset,
+    Collate,
+    Draw,
+    EpochSampler,
+    Example,
+    QuestionVocabulary,
+)
 from cnnrnn.data.pictures import read_picture
 from cnnrnn.data.readers import Sample
 from cnnrnn.data.vocabulary import VocabularyConfig, build_tokenizer
@@ -48,13 +56,13 @@ def test_every_picture_with_every_caption(samples: list[Sample]) -> None:
 def test_without_augmentation_as_the_runtime_sees_it(samples: list[Sample]) -> None:
     data = dataset(samples)
     for index, sample in ((0, samples[0]), (2, samples[1])):
-        pixels, _ = data[Draw(5, index)]
+        pixels = data[Draw(5, index)].image
         assert np.array_equal(pixels.permute(1, 2, 0).numpy(), fit(read_picture(sample.image), IMAGE))
 
 
 def test_white_background_equals_the_runtime(samples: list[Sample]) -> None:
     data = dataset(samples, augment=AugmentConfig())
-    pixels, _ = data[Draw(0, 2)]
+    pixels = data[Draw(0, 2)].image
     expected = fit(read_picture(samples[1].image), IMAGE).astype(int)
     assert np.abs(pixels.permute(1, 2, 0).numpy().astype(int) - expected).max() <= 2
 
@@ -102,10 +110,44 @@ def test_sampler_goes_on_where_it_was() -> None:
 
 def test_collate_pads() -> None:
     image = torch.zeros(3, 2, 2, dtype=torch.uint8)
-    batch = Collate(start=1, pad=0)([(image, [7, 8, 2]), (image, [2])])
+    batch = Collate(start=1, pad=0)([Example(image, [7, 8, 2]), Example(image.clone(), [2])])
     assert batch.inputs.tolist() == [[1, 7, 8], [1, 0, 0]]
     assert batch.targets.tolist() == [[7, 8, 2], [2, IGNORED, IGNORED]]
     assert batch.images.shape == (2, 3, 2, 2)
+    assert batch.rows == batch.asked == ()
+
+
+def test_one_tensor_is_one_picture() -> None:
+    image, other = torch.zeros(2, 3, 2, 2, dtype=torch.uint8)
+    batch = Collate(start=1, pad=0)([Example(image, [7]), Example(other, [8]), Example(image, [9])])
+    assert batch.images.shape == (2, 3, 2, 2)
+    assert batch.rows[0].tolist() == [0, 1, 0]
+
+
+def test_the_captions_of_a_picture_share_a_drawing_of_it(samples: list[Sample]) -> None:
+    data = dataset(samples, augment=AugmentConfig(rotation=90), seed=4, share_pictures=True)
+    first, second, disc = data.__getitems__([Draw(0, 0), Draw(0, 1), Draw(0, 2)])
+    assert first.image is second.image is not disc.image
+    assert [first.tokens, second.tokens] == [data[Draw(0, 0)].tokens, data[Draw(0, 1)].tokens]
+    assert not torch.equal(first.image, data.__getitems__([Draw(1, 0)])[0].image)
+    drawn = [
+        draw.example for batch in EpochSampler(3, 2, seed=0, epoch=0, groups=data.groups()) for draw in batch
+    ]
+    assert drawn in ([0, 1, 2], [2, 0, 1])
+
+
+def test_questions_are_padded_beside_their_lengths() -> None:
+    tokenizer = build_tokenizer(["what is it", "is it red"], VocabularyConfig())
+    questions = QuestionVocabulary(tokenizer, 3)
+    sample = Sample(Path("a.png"), ("red",), "What is it?")
+    data = CaptionDataset([sample], tokenizer, IMAGE, 3, questions=questions)
+    assert tokenizer.decode(data.question(0)) == "what is it"
+    assert len(questions.encode("is it red is it")) == 3
+    assert questions.encode("never heard") == [3, 3]
+    assert questions.encode("!?") == [3]
+    padded, lengths = Collate(1, 0, questions).asked([data.question(0), [5]])
+    assert padded.tolist() == [list(data.question(0)), [5, 0, 0]]
+    assert lengths.tolist() == [3, 1]
 
 
 @pytest.mark.parametrize("options", [{"background": 2}, {"scale": (0, 1)}, {"scale": (2, 1)}, {"hue": 0.7}])

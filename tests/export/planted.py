@@ -45,8 +45,8 @@ class Planted(TorchBackend):
     spoil_encoded: Callable[[Encoded], Encoded] = staticmethod(lambda encoded: encoded)
     _step_number = 0
 
-    def encode(self, images: Any) -> Encoded:
-        return self.spoil_encoded(super().encode(images))
+    def encode(self, images: Any, questions: Any = None) -> Encoded:
+        return self.spoil_encoded(super().encode(images, questions))
 
     def widen(self, state: Mapping[str, Tensor], beams: int) -> Tensors:
         self._step_number = 0  # a search begins

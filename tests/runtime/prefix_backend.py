@@ -21,7 +21,7 @@ class PrefixBackend:
         self.models, self.vocabulary, self.ends, self.longest = models, vocabulary, ends, longest
         self.first_step = True
 
-    def encode(self, images):
+    def encode(self, images, questions=None):
         prefix = np.full((len(images), self.longest + 1), -1, np.int32)
         return Encoded(memory={}, state={"prefix": prefix})
 

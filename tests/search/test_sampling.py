@@ -52,7 +52,7 @@ class OneDistribution(SharedBackend):
         super().__init__([], VOCABULARY, 1, STEPS)
         self.logits = np.tile(logits(), (1, BEAMS, 1))
 
-    def encode(self, images):
+    def encode(self, images, questions=None):
         return Encoded(memory={}, state={})
 
     def step(self, tokens, parents, state, memory):

@@ -82,7 +82,7 @@ def test_the_baseline_is_greedy_decoding_without_dropout(tiny: TrainConfig) -> N
     trainer.model.eval()
     tokenizer = trainer.parts.tokenizer
     images = trainer.evaluated.normalise(share.batch.images)
-    expected = greedy_captions(trainer.model, images, tokenizer, config.data.max_length)
+    expected = greedy_captions(trainer.model, trainer.model.encode(images), tokenizer, config.data.max_length)
     assert [tokenizer.decode(row) for row in words[:, 0].tolist()] == expected
 
 

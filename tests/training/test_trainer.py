@@ -37,7 +37,7 @@ def test_learns_to_name_what_it_sees(config: TrainConfig, shapes: Path) -> None:
 
     picture = torch.from_numpy(fit(read_image(shapes / "red-disc.png"), loaded.image)).permute(2, 0, 1)[None]
     pixels = Normalise(loaded.image, torch.device("cpu"))(picture)
-    assert greedy_captions(loaded.model, pixels, loaded.tokenizer, 6) == ["a red disc"]
+    assert greedy_captions(loaded.model, loaded.model.memory(pixels), loaded.tokenizer, 6) == ["a red disc"]
 
 
 def test_writes_metrics_and_curve(config: TrainConfig) -> None:

@@ -55,7 +55,7 @@ def card(index: int, item: Answered, manifest: Manifest) -> str:
     return f"""<article class="card" aria-labelledby="caption-{index}" style="{style}">
 <div class="stage"><div class="picture" role="img" aria-label="{escaped(item.path.name)}"></div></div>
 <div class="answer">
-<h2 id="caption-{index}">{escaped(result.text)}</h2>
+{_question(result)}<h2 id="caption-{index}">{escaped(result.text)}</h2>
 <p class="meta"><span>{escaped(item.path.name)}</span><span>score {_number(result.score)}</span>\
 <span>{result.timings_ms["total"]:.1f} ms</span>{facts}</p>
 {_references(item.references)}{_words(result)}
@@ -63,6 +63,10 @@ def card(index: int, item: Answered, manifest: Manifest) -> str:
 {_timings(result.timings_ms)}
 </div>
 </article>"""
+
+
+def _question(result: Result) -> str:
+    return "" if result.question is None else f'<p class="question">{escaped(result.question)}</p>\n'
 
 
 def _references(references: Sequence[str]) -> str:

@@ -25,16 +25,16 @@ def write_report(
         groups: heading to the pictures below it, in the order to show them.
         rows: the table of scores, its head first, each row of as many cells, the first one its name.
         manifest: of the bundle that answered.
-        about: lines of the page's foot, name to value.
+        about: lines of the page's foot, name to value; ``"ranked by"`` among them.
 
     Raises:
         StorageError: the file cannot be written; what stood there stands there still.
     """
     shown = sum(map(len, groups.values()))
     header = f"""<p class="kicker">cnnrnn · bundle <b>{escaped(manifest.name)}</b></p>
-<h1>{shown} of its captions, beside what people wrote</h1>
+<h1>{shown} of its answers, beside what people wrote</h1>
 {_scores(rows)}
-<p class="lead">Pictures are ranked by their own CIDEr-D, then by ROUGE-L. Choose a word to see where the
+<p class="lead">Pictures are ranked by {escaped(about["ranked by"])}. Choose a word to see where the
 decoder looked when it wrote it.</p>"""
     parts, index = [], 0
     for heading, answered in groups.items():

@@ -1,10 +1,14 @@
-"""Captioned pictures in the formats that they are published in, each recognised by its content."""
+"""Captioned pictures, and pictures with questions, in the formats that they are published in.
+
+Each format is recognised by its content.
+"""
 
 from cnnrnn.data.readers.read import read_captions, read_source
 from cnnrnn.data.readers.sample import Fault, PictureFile, Reading, Sample, ShardPicture
-from cnnrnn.data.readers.source import KINDS, Source
+from cnnrnn.data.readers.source import EASY_VQA, KINDS, Source
 
 __all__ = [
+    "EASY_VQA",
     "KINDS",
     "Fault",
     "PictureFile",

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from cnnrnn.core.errors import DataError
 from cnnrnn.data.readers.json_files import captions_entries, coco_entries, karpathy_entries
+from cnnrnn.data.readers.questions import easy_vqa_entries, vqa_csv_entries, vqa_entries
 from cnnrnn.data.readers.recognise import Found, recognise
 from cnnrnn.data.readers.sample import Entry, Fault, FaultKind, PictureFile, Reading, Sample, ShardPicture
-from cnnrnn.data.readers.source import Source
+from cnnrnn.data.readers.source import EASY_VQA, Source
 from cnnrnn.data.readers.tables import (
     conceptual_entries,
     csv_entries,
@@ -69,8 +70,13 @@ def _entries(found: Found) -> Iterable[Entry]:
         return coco_entries(found.file, found.content)
     if found.kind == "karpathy":
         return karpathy_entries(found.file, found.content)
+    if found.kind == "vqa":
+        return vqa_entries(found.file, found.content)
+    if found.kind == "easy_vqa":
+        return easy_vqa_entries(found.file, found.content)
     lines = {
         "csv": csv_entries,
+        "vqa_csv": vqa_csv_entries,
         "flickr_token": flickr_token_entries,
         "flickr_csv": flickr_csv_entries,
         "conceptual": conceptual_entries,
@@ -80,6 +86,8 @@ def _entries(found: Found) -> Iterable[Entry]:
 
 def _chosen(source: Source, found: Found, entries: list[Entry]) -> list[Entry]:
     """The entries of the split; a file that is split for training and testing needs one to be chosen."""
+    if source.path == EASY_VQA:
+        return entries
     if source.split and found.kind in ("flickr_token", "flickr_csv"):
         listed = set().union(*(listed_pictures(found.file, split) for split in source.split))
         return [entry for entry in entries if entry.name in listed]
@@ -99,7 +107,7 @@ def _chosen(source: Source, found: Found, entries: list[Entry]) -> list[Entry]:
 
 
 def _folders(source: Source, found: Found, images: Sequence[str | Path]) -> list[Path]:
-    if found.kind == "webdataset" or Path(source.path).is_dir():
+    if found.kind == "webdataset" or source.path == EASY_VQA or Path(source.path).is_dir():
         return [found.file.parent]
     folders = [Path(folder) for folder in source.images or images] or [found.file.parent]
     for folder in folders:
@@ -150,6 +158,12 @@ def _reading(file: Path, entries: Sequence[Entry], find: Finder, folders: Sequen
             looked = " and ".join(map(str, folders))
             faults.append(_fault("missing", entry, identity, f"is missing in {looked}"))
             continue
+        if entry.question is not None:
+            question, wrong = _question(entry, identity)
+            faults += wrong
+            if captions and question:
+                samples.append(Sample(picture, captions, question))
+            continue
         if places.setdefault(picture, entry.where) != entry.where:
             raise DataError(
                 f"{file}: {entry.where} is the picture {entry.name!r}, as {places[picture]} is; "
@@ -174,6 +188,17 @@ def _captions(entry: Entry, identity: str) -> tuple[tuple[str, ...], list[Fault]
         else:
             kept.append(caption.strip())
     return tuple(kept), faults
+
+
+def _question(entry: Entry, identity: str) -> tuple[str, list[Fault]]:
+    question = entry.question
+    if not isinstance(question, str) or not question.strip():
+        said = f"has the question {question!r}, which asks nothing"
+        return "", [_fault("empty", entry, identity, said)]
+    if len(question) > MAX_CAPTION_CHARACTERS:
+        size = f"{len(question)} characters, and at most {MAX_CAPTION_CHARACTERS} may be"
+        return "", [_fault("long", entry, identity, f"has a question of {size}: {question[:40]!r}...")]
+    return question.strip(), []
 
 
 def _fault(kind: FaultKind, entry: Entry, identity: str, said: str) -> Fault:

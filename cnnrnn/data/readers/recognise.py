@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from cnnrnn.core.errors import DataError
-from cnnrnn.data.readers.source import KINDS, Source
+from cnnrnn.core.extras import require
+from cnnrnn.data.readers.source import EASY_VQA, KINDS, Source
 
 HEAD_BYTES = 64 * 1024
 _TAR_MAGIC = slice(257, 262)
@@ -40,7 +41,11 @@ def recognise(source: Source) -> Found:
     Raises:
         DataError: a file is missing, cannot be read, or is of no known kind.
     """
+    if source.path == EASY_VQA:
+        return _easy_vqa(source)
     path = Path(source.path)
+    if path.is_dir() and (file := path / "questions.json").is_file():
+        return Found(file, "easy_vqa", read_json(file))
     if path.is_dir() and not (path / "captions.json").is_file():
         shards = tuple(sorted(path.glob("*.tar")))
         if shards:
@@ -56,11 +61,23 @@ def recognise(source: Source) -> Found:
         )
     if source.kind == "webdataset":
         return Found(file, "webdataset", shards=(file,))
-    if source.kind in ("captions", "coco", "nocaps", "karpathy"):
+    if source.kind in ("captions", "coco", "nocaps", "karpathy", "vqa", "easy_vqa"):
         return Found(file, source.kind, read_json(file))
     if source.kind != "auto":
         return Found(file, source.kind)
     return _by_content(file)
+
+
+def _easy_vqa(source: Source) -> Found:
+    """One split of the data set that the package ``easy-vqa`` holds, as it published them."""
+    package = require("easy_vqa", extra="eval")
+    if len(source.split) != 1 or source.split[0] not in ("train", "test"):
+        raise DataError(
+            f"{EASY_VQA} has the splits train and test, and split = {list(source.split)!r}; choose one, such "
+            f'as {{ path = "{EASY_VQA}", split = "train" }}, or --split test'
+        )
+    file = Path(str(package.__file__)).parent / "data" / source.split[0] / "questions.json"
+    return Found(file, "easy_vqa", read_json(file))
 
 
 def read_json(file: Path) -> Any:
@@ -113,6 +130,10 @@ def _by_content(file: Path) -> Found:
 
 
 def _json_kind(file: Path, content: Any) -> Found:
+    if isinstance(content, list) and content and isinstance(content[0], list):
+        return Found(file, "easy_vqa", content)
+    if isinstance(content, dict) and isinstance(content.get("questions"), list):
+        return Found(file, "vqa", content)
     images = content.get("images") if isinstance(content, dict) else None
     if not isinstance(images, list):
         return Found(file, "captions", content)
@@ -128,14 +149,17 @@ def _json_kind(file: Path, content: Any) -> Found:
 
 
 def _line_kind(line: str) -> str | None:
-    if {"image", "caption"} <= {cell.strip().strip('"') for cell in line.split(",")}:
+    cells = {cell.strip().strip('"') for cell in line.split(",")}
+    if {"image", "question", "answer"} <= cells:
+        return "vqa_csv"
+    if {"image", "caption"} <= cells:
         return "csv"
     if line.lower().startswith("image_name|"):
         return "flickr_csv"
     if _TOKEN_LINE.match(line):
         return "flickr_token"
-    cells = line.split("\t")
-    if len(cells) == 2 and cells[1].startswith(("http://", "https://")):
+    columns = line.split("\t")
+    if len(columns) == 2 and columns[1].startswith(("http://", "https://")):
         return "conceptual"
     return None
 

@@ -63,10 +63,14 @@ PictureFile = Path | ShardPicture
 
 @dataclass(frozen=True)
 class Sample:
-    """A picture and what people wrote about it; ``captions`` is never empty."""
+    """A picture and what people wrote about it; ``captions`` is never empty.
+
+    With a ``question`` about the picture, ``captions`` are its answers, of several people's each one's.
+    """
 
     image: PictureFile
     captions: tuple[str, ...]
+    question: str = ""
 
 
 @dataclass(frozen=True)
@@ -79,12 +83,14 @@ class Entry:
             the picture itself, where the file holds it.
         captions: what stands there.
         split: the part of the data set that it belongs to; empty where the format knows none.
+        question: what was asked, in a data set of questions; there a picture has an entry for each.
     """
 
     where: str
     names: tuple[str, ...] | ShardPicture
     captions: tuple[object, ...]
     split: str = ""
+    question: object = None
 
     @property
     def name(self) -> str:
@@ -112,9 +118,9 @@ class Reading:
 
     Attributes:
         file: for messages.
-        samples: what can be used, in the file's order, every picture once.
+        samples: what can be used, in the file's order; every picture once, or once for each question.
         faults: of the others, and captions that were left out.
-        pictures: how many the source names, in the split that was chosen.
+        pictures: how many the source names, in the split that was chosen, once for each question.
     """
 
     file: Path

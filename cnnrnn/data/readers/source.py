@@ -20,17 +20,24 @@ KINDS = {
     "flickr_csv": "Flickr30k's results.csv, with | between the columns",
     "conceptual": "Conceptual Captions' table: the caption, a tab, the picture's address",
     "webdataset": "tar shards: pictures beside .txt or .json by key",
+    "vqa": "VQA v2's questions JSON, with the annotations JSON beside it",
+    "vqa_csv": "a table with the columns image, question and answer",
+    "easy_vqa": "a folder with images and questions.json: [question, answer, number of the picture]",
 }
 """The kinds of source, each with what it is."""
 
 
+EASY_VQA = "easy-vqa"
+"""The name of the data set that the package ``easy-vqa`` holds, with the splits ``train`` and ``test``."""
+
+
 @dataclass(frozen=True)
 class Source:
-    """Where captioned pictures are.
+    """Where captioned pictures are, or pictures with questions and answers.
 
     Attributes:
         path: a file, a folder with ``captions.json`` or with shards, or a pattern of shards such as
-            ``shards/{0000..0099}.tar`` or ``shards/*.tar``.
+            ``shards/{0000..0099}.tar`` or ``shards/*.tar``; or :data:`EASY_VQA`.
         kind: one of :data:`KINDS`, or ``"auto"`` to recognise it by its content.
         split: the part, or parts, of the data set to take; empty for all. For ``flickr_token`` and
             ``flickr_csv`` also the name of a list of pictures beside the file.
@@ -83,4 +90,5 @@ class Source:
     def relative_to(self, folder: Path) -> Source:
         """The same source with its relative paths joined to a folder."""
         images = tuple(str(folder / entry) for entry in self.images)
-        return Source(str(folder / self.path), self.kind, self.split, images)
+        path = self.path if self.path == EASY_VQA else str(folder / self.path)
+        return Source(path, self.kind, self.split, images)

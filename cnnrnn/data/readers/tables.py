@@ -28,7 +28,7 @@ def csv_entries(file: Path) -> Iterator[Entry]:
                 (f"line {rows.line_num}", row["image"] or "", row["caption"] or "") for row in rows
             )
         except UnicodeDecodeError as error:
-            raise _not_utf8(file, error) from error
+            raise not_utf8(file, error) from error
         except csv.Error as error:
             raise DataError(
                 f"{file} is not CSV: {error}; quote what holds a comma or a line's end"
@@ -140,10 +140,10 @@ def _lines(file: Path) -> Iterator[tuple[int, str]]:
                 if line.strip():
                     yield number, line.rstrip("\r\n")
         except UnicodeDecodeError as error:
-            raise _not_utf8(file, error) from error
+            raise not_utf8(file, error) from error
 
 
-def _not_utf8(file: Path, error: UnicodeDecodeError) -> DataError:
+def not_utf8(file: Path, error: UnicodeDecodeError) -> DataError:
     return DataError(
         f"{file} is not UTF-8: it has the byte 0x{error.object[error.start]:02x}; save it as UTF-8, of "
         f"Latin-1 for example with: iconv -f latin1 -t utf-8"

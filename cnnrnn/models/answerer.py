@@ -1,0 +1,81 @@
+"""A CNN, a question's RNN and an RNN decoder joined: the model that answers questions about pictures."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from cnnrnn.models.captioner import about, teacher_forced
+from cnnrnn.models.config import ModelConfig
+from cnnrnn.models.decoder import Decoder
+from cnnrnn.models.encoders import build_encoder
+from cnnrnn.models.question import Fusion, QuestionEncoder
+
+
+class Answerer(nn.Module):
+    """Visual question answering by the export protocol: ``encode_image``, ``encode``, ``initial_state``,
+    ``step``.
+
+    Args:
+        config: the options, already checked; ``question`` is a cell.
+        vocabulary: V, the number of an answer's tokens.
+        question_vocabulary: the number of a question's.
+        load_pretrained: False skips the encoder's pre-trained weights, for a state dict that follows.
+    """
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        vocabulary: int,
+        question_vocabulary: int,
+        *,
+        load_pretrained: bool = True,
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = build_encoder(config, load_pretrained=load_pretrained)
+        self.question = QuestionEncoder(config, question_vocabulary)
+        self.fusion = Fusion(self.encoder.channels, config.question_hidden, config.fusion)
+        self.decoder = Decoder(config, config.fusion, vocabulary)
+
+    def encode_image(self, image: Tensor) -> dict[str, Tensor]:
+        """(B, 3, H, W) float32, normalised, to the ``features``, (B, P, D) or (B, D), of any question."""
+        return {"features": self.encoder(image)}
+
+    def encode(self, seen: dict[str, Tensor], question: Tensor, question_length: Tensor) -> dict[str, Tensor]:
+        """What was seen, looked at as the question asks, to the memory: names to (B, ...) tensors.
+
+        Args:
+            seen: of :meth:`encode_image`, a picture for each question.
+            question: (B, Q) int64 token ids, filled up.
+            question_length: (B) int64.
+        """
+        asked = self.question(question, question_length)
+        return self.decoder.memory(*self.fusion(seen["features"], asked))
+
+    def initial_state(self, memory: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The state before the start token: names to (B, H) tensors."""
+        return self.decoder.initial_state(memory)
+
+    def step(
+        self, tokens: Tensor, state: dict[str, Tensor], memory: dict[str, Tensor]
+    ) -> tuple[Tensor, dict[str, Tensor]] | tuple[Tensor, dict[str, Tensor], Tensor]:
+        """One word further for (B, K) tokens; see :meth:`cnnrnn.models.decoder.Decoder.step`."""
+        return self.decoder.step(tokens, state, memory)
+
+    def memory(
+        self, image: Tensor, question: Tensor, question_length: Tensor, *, rows: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """As :meth:`cnnrnn.models.captioner.Captioner.memory`, of (B, Q) questions and their (B) lengths."""
+        return self.encode(about(self.encode_image(image), rows), question, question_length)
+
+    def forward(
+        self,
+        image: Tensor,
+        tokens: Tensor,
+        question: Tensor,
+        question_length: Tensor,
+        *,
+        rows: Tensor | None = None,
+    ) -> Tensor:
+        """Teacher forcing, as :meth:`cnnrnn.models.captioner.Captioner.forward`."""
+        return teacher_forced(self, self.memory(image, question, question_length, rows=rows), tokens)
