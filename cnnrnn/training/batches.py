@@ -13,7 +13,7 @@ from cnnrnn.core.errors import CnnrnnError, TrainingError
 from cnnrnn.data.dataset import Batch, CaptionDataset, Collate, Draw, EpochSampler
 from cnnrnn.data.readers import PictureFile
 from cnnrnn.training.processes import Processes
-from cnnrnn.training.signals import ignore_interrupts
+from cnnrnn.training.signals import outlive_signals
 
 
 class Share(NamedTuple):
@@ -81,7 +81,7 @@ class Batches:
             num_workers=options.workers,
             collate_fn=collate,
             generator=torch.Generator().manual_seed(options.seed),
-            worker_init_fn=ignore_interrupts,
+            worker_init_fn=outlive_signals,
             persistent_workers=options.workers > 0 and options.stay,
             prefetch_factor=options.prefetch if options.workers else None,
             pin_memory=processes.device.type == "cuda",

@@ -12,7 +12,7 @@ History = Sequence[dict[str, float]]
 
 
 def draw_curve(history: History) -> bytes:
-    """A PNG by epoch: losses (left axis), exact matches (right axis), and below CIDEr-D where there is any.
+    """A PNG by epoch: losses (left axis), exact matches (right axis), and CIDEr-D where there is any.
 
     Args:
         history: one record an epoch, as in ``metrics.jsonl``.

@@ -110,7 +110,7 @@ def join_processes() -> Iterator[Processes]:
         if not _lost(error):
             raise
         raise TrainingError(
-            f"process {rank} of {count} lost another one: {str(error).partition(chr(10))[0]}. See what "
+            f"process {rank} of {count} lost another one: {str(error).partition('. ')[0]}. See what "
             "that one said; the last checkpoint is whole: go on with --resume"
         ) from error
     distributed.destroy_process_group()

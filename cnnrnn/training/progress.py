@@ -39,6 +39,17 @@ class Progress:
         """Whether the stage of cross-entropy is over and the next has begun."""
         return self.scst_from >= 0
 
+    def means(self) -> dict[str, float]:
+        """Of the running epoch: ``train_loss``; or ``reward``, ``baseline_reward`` and ``scst_loss``."""
+        count = max(self.loss_count, 1)
+        if not self.self_critical:
+            return {"train_loss": self.loss_sum / count}
+        return {
+            "reward": self.reward_sum / count,
+            "baseline_reward": self.baseline_sum / count,
+            "scst_loss": self.loss_sum / count,
+        }
+
     def end_epoch(self) -> None:
         """Counts the running epoch as finished."""
         self.epoch += 1

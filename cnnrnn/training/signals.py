@@ -45,6 +45,15 @@ class StopSignals:
         self._before = {}
 
 
-def ignore_interrupts(_: int) -> None:
-    """In a process that reads pictures: Ctrl-C reaches it too, and its batches are still wanted."""
+def outlive_signals(_: int) -> None:
+    """In a process that reads pictures: the run may have batches to finish.
+
+    Ctrl-C reaches all of a terminal's processes, and ``torchrun`` and service managers send SIGTERM to all
+    of a run's. The first SIGTERM is let pass, as in the run itself; the second ends this process.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _once)
+
+
+def _once(number: int, frame: FrameType | None) -> None:
+    signal.signal(number, signal.SIG_DFL)

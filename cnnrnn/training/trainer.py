@@ -158,21 +158,14 @@ class Trainer:
             for shares in self._groups():
                 self._step(shares, self._module(learns=learns))
                 bar.update(len(shares))
-                bar.set_postfix(self._shown(), refresh=False)
+                name, value = next(iter(progress.means().items()))
+                bar.set_postfix({name: f"{value:.3f}"}, refresh=False)
                 progress.seconds += time.monotonic() - before
                 before = time.monotonic()
                 self._leave_if_asked()
                 if before - self._saved_at > 60 * self.config.training.checkpoint_minutes:
                     self.save(self.last)
-        return self._means()
-
-    def _shown(self) -> dict[str, str]:
-        """What the progress bar says: the epoch's mean so far."""
-        progress = self.progress
-        name, total = "loss", progress.loss_sum
-        if progress.self_critical:
-            name, total = "reward", progress.reward_sum
-        return {name: f"{total / progress.loss_count:.3f}"}
+        return self._metrics()
 
     def _groups(self) -> Iterator[list[Share]]:
         """This process's shares of the batches of each step."""
@@ -224,22 +217,13 @@ class Trainer:
             return "No checkpoint was written yet"
         return f"{self.last} is whole: go on from there with --resume"
 
-    def _means(self) -> dict[str, float]:
-        """The epoch's metrics of training."""
-        progress, count = self.progress, max(self.progress.loss_count, 1)
-        metrics: dict[str, float] = {"epoch": progress.epoch + 1}
-        if progress.self_critical:
-            metrics |= {
-                "reward": progress.reward_sum / count,
-                "baseline_reward": progress.baseline_sum / count,
-                "scst_loss": progress.loss_sum / count,
-            }
-        else:
-            metrics["train_loss"] = progress.loss_sum / count
+    def _metrics(self) -> dict[str, float]:
+        """The epoch's, of training."""
         return {
-            **metrics,
+            "epoch": self.progress.epoch + 1,
+            **self.progress.means(),
             "learning_rate": float(self.stage.optimization.schedule.get_last_lr()[0]),
-            "seconds": round(progress.seconds, 1),
+            "seconds": round(self.progress.seconds, 1),
         }
 
     def _end_epoch(self, metrics: dict[str, float]) -> None:

@@ -10,10 +10,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from torch import nn
 
-from cnnrnn.models import Encoder, ModelConfig
 from cnnrnn.training import TrainConfig
+from tests.training.runs import make_tiny
 
 COLOURS = {"red": (0, 0, 255), "green": (0, 255, 0), "blue": (255, 0, 0), "black": (0, 0, 0)}
 
@@ -78,10 +77,5 @@ def make_config(shapes: Path) -> Callable[[Path], TrainConfig]:
 @pytest.fixture
 def tiny(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> TrainConfig:
     """``config`` on a trunk of one convolution, for what does not depend on the trunk; no curve is drawn."""
-
-    def build(options: ModelConfig, *, load_pretrained: bool = True) -> Encoder:
-        return Encoder(nn.Sequential(nn.Conv2d(3, 8, 8, 8), nn.BatchNorm2d(8), nn.ReLU()), 8, options)
-
-    monkeypatch.setattr("cnnrnn.models.captioner.build_encoder", build)
-    monkeypatch.setattr("cnnrnn.training.record.draw_curve", lambda _: b"")
+    make_tiny(monkeypatch)
     return replace(config, image=replace(config.image, height=32, width=32))

@@ -9,11 +9,13 @@ import sys
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
+import pytest
+
 from cnnrnn.core.errors import CnnrnnError
 from cnnrnn.training import TrainConfig
 from cnnrnn.training.processes import join_processes
 from cnnrnn.training.trainer import Trainer
-from tests.training.runs import before_step
+from tests.training.runs import before_step, make_tiny
 
 
 def run_together(
@@ -30,7 +32,7 @@ def run_together(
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["cnnrnn.training.trainer", "cnnrnn.models.captioner"])
+    context.set_forkserver_preload(["cv2", "tests.training.ranks"])
     processes: list[ForkServerProcess] = []
     for rank in range(2):
         own = signal_at if rank == 1 else None
@@ -52,6 +54,7 @@ def one_of_two(
     os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2"}
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}
     config = TrainConfig.from_dict(values)
+    make_tiny(pytest.MonkeyPatch())
     try:
         with join_processes() as processes:
             trainer = Trainer(config, resume=resume, processes=processes)

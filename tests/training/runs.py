@@ -9,11 +9,24 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
+from torch import nn
 
+from cnnrnn.models import Encoder, ModelConfig
 from cnnrnn.training import TrainConfig
 from cnnrnn.training.checkpoint import read_checkpoint
 from cnnrnn.training.trainer import Trainer
+
+
+def make_tiny(patch: pytest.MonkeyPatch) -> None:
+    """Makes every encoder one convolution, and draws no curve."""
+
+    def build(options: ModelConfig, *, load_pretrained: bool = True) -> Encoder:
+        return Encoder(nn.Sequential(nn.Conv2d(3, 8, 8, 8), nn.BatchNorm2d(8), nn.ReLU()), 8, options)
+
+    patch.setattr("cnnrnn.models.captioner.build_encoder", build)
+    patch.setattr("cnnrnn.training.record.draw_curve", lambda _: b"")
 
 
 def with_training(config: TrainConfig, **changes: Any) -> TrainConfig:

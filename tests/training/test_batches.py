@@ -8,6 +8,7 @@ import shutil
 import signal
 import time
 from dataclasses import replace
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
@@ -65,7 +66,7 @@ def test_workers_change_nothing_and_stay(tiny: TrainConfig, tmp_path: Path) -> N
     assert len(seen) == 1, "the second epoch's worker is the first's"
 
 
-def workers() -> list[multiprocessing.process.BaseProcess]:
+def workers() -> list[BaseProcess]:
     return [child for child in multiprocessing.active_children() if child.name.startswith("Process")]
 
 

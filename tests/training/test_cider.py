@@ -31,7 +31,7 @@ def text(caption: list[int]) -> str:
 @pytest.mark.parametrize("seed", range(4))
 def test_equals_pycocoevalcap(seed: int) -> None:
     random = np.random.default_rng(seed)
-    references = [captions(random, random.integers(1, 6)) for _ in range(40)]
+    references = [captions(random, int(random.integers(1, 6))) for _ in range(40)]
     metric = CiderD(references, VOCABULARY + 3)
     # Half are near a reference, and some have words that no reference has, twice the same among them.
     given = captions(random, 40)

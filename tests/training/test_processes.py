@@ -23,15 +23,12 @@ from tests.training.runs import close, same, toml, without_chance
 
 
 @pytest.fixture
-def whole_batch(config: TrainConfig) -> TrainConfig:
+def whole_batch(tiny: TrainConfig) -> TrainConfig:
     """Batches of three, the last of an epoch of two, accumulated by two; nothing is left to chance."""
-    small = replace(config, image=replace(config.image, height=32, width=32))
-    return without_chance(small, batch_size=3, accumulate=2, ema=0.9, checkpoint_minutes=0)
+    return without_chance(tiny, batch_size=3, accumulate=2, ema=0.9, checkpoint_minutes=0)
 
 
-def test_two_train_as_one_and_go_on_when_one_was_stopped_or_killed(
-    whole_batch: TrainConfig, tmp_path: Path
-) -> None:
+def test_two_train_as_one_and_go_on_when_one_ends(whole_batch: TrainConfig, tmp_path: Path) -> None:
     alone = train(whole_batch)
     two = replace(whole_batch, output=str(tmp_path / "two"))
     assert run_together(two) == [0, 0]

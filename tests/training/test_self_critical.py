@@ -120,6 +120,6 @@ def test_reward_rises(baseline: str, tiny: TrainConfig) -> None:
     assert "train_loss" in records[0]
     rewards = [record["reward"] for record in records[1:]]
     assert len(rewards) == 24
-    assert sum(rewards[-4:]) / 4 > 2 * sum(rewards[:4]) / 4
+    assert sum(rewards[-4:]) / 4 > 1.5 * sum(rewards[:4]) / 4
     assert result.epochs == 25
     assert "baseline_reward" in result.metrics

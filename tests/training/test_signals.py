@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import signal
 from dataclasses import replace
 from pathlib import Path
@@ -31,6 +33,28 @@ def test_the_running_batch_is_finished_and_saved(tiny: TrainConfig, tmp_path: Pa
     resumed = train(trainer.config, resume=True)
     assert same(whole.last, resumed.last)
     assert resumed.metrics["train_loss"] == whole.metrics["train_loss"]
+
+
+def test_processes_that_read_outlive_the_signal_that_reaches_them_too(
+    tiny: TrainConfig, tmp_path: Path
+) -> None:
+    """As torchrun and service managers send it: to every process of the run."""
+    whole = train(tiny)
+    data = replace(tiny.data, workers=1)
+    trainer = Trainer(replace(tiny, output=str(tmp_path / "asked"), data=data))
+
+    def to_all() -> None:
+        (worker,) = multiprocessing.active_children()
+        assert worker.pid is not None
+        for number in ASKING:
+            os.kill(worker.pid, number)
+        signal.raise_signal(signal.SIGTERM)
+
+    before_step(trainer, 1, to_all)
+    with pytest.raises(TrainingStopped, match="after batch 2 of 4"):
+        trainer.run()
+    assert multiprocessing.active_children() == []
+    assert same(whole.last, train(trainer.config, resume=True).last)
 
 
 def test_asked_while_it_is_evaluated(

@@ -59,9 +59,9 @@ def test_same_seed_same_weights(config: TrainConfig, tmp_path: Path) -> None:
     assert not same(one.last, third.last)
 
 
-def test_resumes_in_the_middle_of_an_epoch_exactly(config: TrainConfig, tmp_path: Path) -> None:
-    whole = train(config)
-    broken = replace(config, output=str(tmp_path / "broken"))
+def test_resumes_in_the_middle_of_an_epoch_exactly(tiny: TrainConfig, tmp_path: Path) -> None:
+    whole = train(tiny)
+    broken = replace(tiny, output=str(tmp_path / "broken"))
     trainer = Trainer(with_training(broken, checkpoint_minutes=0))
     steps, step = [], trainer._step
 
@@ -80,8 +80,8 @@ def test_resumes_in_the_middle_of_an_epoch_exactly(config: TrainConfig, tmp_path
     assert same(whole.last, resumed.last)
 
 
-def test_resumes_a_run_of_before_a_key_was_there(config: TrainConfig) -> None:
-    one = with_training(config, epochs=1)
+def test_resumes_a_run_of_before_a_key_was_there(tiny: TrainConfig) -> None:
+    one = with_training(tiny, epochs=1)
     trainer = Trainer(one)
     trainer.run()
     saved = read_checkpoint(trainer.last)
@@ -95,7 +95,7 @@ def test_resumes_a_run_of_before_a_key_was_there(config: TrainConfig) -> None:
 
 
 def test_resumes_after_a_kill(config: TrainConfig, tmp_path: Path) -> None:
-    config = with_training(config, epochs=6)
+    config = with_training(config, epochs=3)
     whole = train(config)
     killed = replace(with_training(config, checkpoint_minutes=0), output=str(tmp_path / "killed"))
     (tmp_path / "config.json").write_text(json.dumps(killed.to_dict()))
@@ -125,25 +125,25 @@ def test_frozen_encoder_keeps_its_weights(config: TrainConfig) -> None:
     assert all(torch.equal(value, after[name]) for name, value in before.items())
 
 
-def test_stops_early(config: TrainConfig) -> None:
-    config = with_training(config, epochs=50, patience=2, learning_rate=0, encoder_learning_rate=0)
-    assert train(config).epochs == 3
+def test_stops_early(tiny: TrainConfig) -> None:
+    tiny = with_training(tiny, epochs=50, patience=2, learning_rate=0, encoder_learning_rate=0)
+    assert train(tiny).epochs == 3
 
 
-def test_mixed_precision_in_bf16_learns(config: TrainConfig) -> None:
-    config = with_training(config, mixed_precision="bf16", epochs=4)
-    trainer = Trainer(config)
+def test_mixed_precision_in_bf16_learns(tiny: TrainConfig) -> None:
+    tiny = with_training(tiny, mixed_precision="bf16", epochs=4)
+    trainer = Trainer(tiny)
     trainer.run()
-    records = [json.loads(line) for line in (Path(config.output) / "metrics.jsonl").read_text().splitlines()]
+    records = [json.loads(line) for line in (Path(tiny.output) / "metrics.jsonl").read_text().splitlines()]
     assert records[-1]["train_loss"] < records[0]["train_loss"]
 
 
-def test_an_output_in_use_is_not_overwritten(config: TrainConfig) -> None:
-    train(with_training(config, epochs=1))
+def test_an_output_in_use_is_not_overwritten(tiny: TrainConfig) -> None:
+    train(with_training(tiny, epochs=1))
     with pytest.raises(ConfigError, match=r"last\.pt exists; go on with --resume"):
-        train(config)
+        train(tiny)
     with pytest.raises(ConfigError, match="was made by another configuration"):
-        train(with_training(config, epochs=9), resume=True)
+        train(with_training(tiny, epochs=9), resume=True)
 
 
 def test_the_configurations_own_mistakes_come_first(config: TrainConfig, tmp_path: Path) -> None:
@@ -184,12 +184,12 @@ def test_there_has_to_be_something_to_go_on_from(config: TrainConfig) -> None:
 
 
 @pytest.mark.parametrize("patience", [0, 1])
-def test_a_finished_run_says_so(patience: int, config: TrainConfig, caplog: pytest.LogCaptureFixture) -> None:
-    config = with_training(config, epochs=3, patience=patience, learning_rate=0, encoder_learning_rate=0)
-    first = train(config)
+def test_a_finished_run_says_so(patience: int, tiny: TrainConfig, caplog: pytest.LogCaptureFixture) -> None:
+    tiny = with_training(tiny, epochs=3, patience=patience, learning_rate=0, encoder_learning_rate=0)
+    first = train(tiny)
     before = first.last.read_bytes()
     with caplog.at_level("INFO", "cnnrnn"):
-        again = train(config, resume=True)
+        again = train(tiny, resume=True)
     assert again == first
     assert first.last.read_bytes() == before
     assert f"this run is finished: {3 - patience} of 3 epochs are done" in caplog.text
