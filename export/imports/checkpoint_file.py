@@ -75,9 +75,9 @@ def _torch_file(path: Path, save: str) -> Any:
 
 
 def _unsafe_globals(path: Path, error: Exception) -> list[str]:
-    """The classes and functions that a pickle names beyond tensors: found by taking it apart, not by running it.
+    """What a pickle names beyond tensors: found by taking it apart, not by running it.
 
-    Of the format before torch 1.6 the first is known alone, from the refusal.
+    Of a file in the format before torch 1.6 only the first is known, from the refusal.
     """
     try:
         names = torch.serialization.get_unsafe_globals_in_checkpoint(path)

@@ -1,4 +1,4 @@
-"""What the attending captioners of ImageCaptioning.pytorch share: an embedded grid, and additive attention."""
+"""What the attending captioners of ImageCaptioning.pytorch share: an embedded grid, additive attention."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ _EPSILON = 1e-5  # nn.BatchNorm1d's, which the program leaves as it is
 
 
 class GridAttention(nn.Module):
-    """score(h, m) = w . tanh(W_k m + W_q h + b) (Bahdanau et al. 2015): ``ctx2att``, ``h2att``, ``alpha_net``."""
+    """score(h, m) = w . tanh(W_k m + W_q h + b) (Bahdanau et al. 2015).
+
+    W_k is ``ctx2att``, W_q ``h2att``, w ``alpha_net``.
+    """
 
     def __init__(self, weights: Mapping[str, Tensor]) -> None:
         super().__init__()

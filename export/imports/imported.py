@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-from cnnrnn.core.manifest import ImageSpec, Resize, SearchDefaults
+from cnnrnn.core.errors import OptionsError
+from cnnrnn.core.manifest import MAX_IMAGE_SIDE, ImageSpec, Resize, SearchDefaults
 from cnnrnn.core.tokenizer import Tokenizer
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -42,11 +44,17 @@ class ImportOptions:
     resize: Resize | None = None
 
     def image(self, default: ImageSpec) -> ImageSpec:
-        """The layout's own picture, with what was asked for otherwise."""
+        """The layout's own picture, with what was asked for otherwise.
+
+        Raises:
+            OptionsError: a value is outside its limits.
+        """
         height, width = self.size or (default.height, default.width)
         changes = {name: getattr(self, name) for name in ("mean", "std", "resize")}
         given = {name: value for name, value in changes.items() if value is not None}
-        return dataclasses.replace(default, height=height, width=width, **given)
+        image = dataclasses.replace(default, height=height, width=width, **given)
+        _check(image)
+        return image
 
 
 @dataclass(frozen=True)
@@ -65,3 +73,19 @@ class Imported:
     search: SearchDefaults
     alignment_grid: tuple[int, int] | None = None
     provenance: dict[str, Any] = field(default_factory=dict)
+
+
+def _check(image: ImageSpec) -> None:
+    for name in ("height", "width"):
+        value = getattr(image, name)
+        if not isinstance(value, int) or not 1 <= value <= MAX_IMAGE_SIDE:
+            raise OptionsError(f"image {name} = {value!r} must be a whole number from 1 to {MAX_IMAGE_SIDE}")
+    for name in ("mean", "std"):
+        value = getattr(image, name)
+        plain = isinstance(value, tuple) and all(isinstance(number, (int, float)) for number in value)
+        if not plain or len(value) != 3 or not all(map(math.isfinite, value)):
+            raise OptionsError(f"image {name} = {value!r} must be three numbers, of red, green and blue")
+    if min(image.std) <= 0:
+        raise OptionsError(f"image std = {image.std} must be above 0")
+    if image.resize not in get_args(Resize):
+        raise OptionsError(f"image resize = {image.resize!r} must be one of {', '.join(get_args(Resize))}")

@@ -145,7 +145,9 @@ def rules_of(table: Mapping[str, Any], cell: str) -> list[Rule]:
 def _sources(name: str, value: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
     joins = [join for join in _JOINS if join in value]
     if len(joins) != 1:
-        raise ConfigError(f"keys {name!r} needs exactly one of {', '.join(_JOINS)}, and has {joins or 'none'}")
+        raise ConfigError(
+            f"keys {name!r} needs exactly one of {', '.join(_JOINS)}, and has {joins or 'none'}"
+        )
     given = value[joins[0]]
     sources = [given] if joins[0] == "from" else given
     if not isinstance(sources, list) or not sources or not all(isinstance(entry, str) for entry in sources):
@@ -158,7 +160,7 @@ def _part(name: str, option: str, value: Mapping[str, Any]) -> slice:
     text = value.get(option, ":")
     matched = _RANGE.fullmatch(text) if isinstance(text, str) else None
     if matched is None:
-        raise ConfigError(f"keys {name!r}: {option} = {text!r} must be first:end, such as \"0:512\" or \"512:\"")
+        raise ConfigError(f'keys {name!r}: {option} = {text!r} must be first:end, such as "0:512" or "512:"')
     first, end = (int(part) if part else None for part in matched.groups())
     return slice(first, end)
 
@@ -166,5 +168,7 @@ def _part(name: str, option: str, value: Mapping[str, Any]) -> slice:
 def _gates(name: str, value: Mapping[str, Any], own: str) -> str:
     order = value.get("gates", "")
     if not isinstance(order, str) or (order and sorted(order) != sorted(own)):
-        raise ConfigError(f"keys {name!r}: gates = {order!r} must be the letters of {own!r} in the file's order")
+        raise ConfigError(
+            f"keys {name!r}: gates = {order!r} must be the letters of {own!r} in the file's order"
+        )
     return order

@@ -229,7 +229,9 @@ def _words(path: Path, special: dict[str, str]) -> tuple[Vocabulary, Tokenizer]:
         content = read_json(path, "the vocabulary")
         if isinstance(content, dict) and isinstance(content.get("model"), dict):
             tokenizer = Tokenizer.from_json(path.read_bytes())
-            return Vocabulary(tuple(tokenizer.tokens(range(tokenizer.size))), tokenizer.size, (), where), tokenizer
+            return Vocabulary(
+                tuple(tokenizer.tokens(range(tokenizer.size))), tokenizer.size, (), where
+            ), tokenizer
         words = words_by_id(content, where)
     ids = {token: words.index(special[name]) for name, token in SPECIAL.items() if special[name] in words}
     for name in ("start", "end"):

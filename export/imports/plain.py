@@ -41,7 +41,9 @@ class PlainConfig:
 
     def __post_init__(self) -> None:
         if self.features not in get_args(Features):
-            raise ConfigError(f"rnn features = {self.features!r} must be one of {', '.join(get_args(Features))}")
+            raise ConfigError(
+                f"rnn features = {self.features!r} must be one of {', '.join(get_args(Features))}"
+            )
         if self.cell not in ("lstm", "gru"):
             raise ConfigError(f"rnn cell = {self.cell!r} must be lstm or gru")
         for name, least in (("layers", 1), ("hidden", 1), ("embedding", 1), ("picture", 0)):

@@ -203,7 +203,8 @@ def _vocabulary(content: Any, training: TrainingOptions, where: str) -> Vocabula
         content = content.get("ix_to_word", content.get("vocab", content))
     words = words_by_id(content, where, first=1)
     special = {
-        token: training.number(f"{name}_idx", 0) for token, name in ((START, "bos"), (END, "eos"), (PAD, "pad"))
+        token: training.number(f"{name}_idx", 0)
+        for token, name in ((START, "bos"), (END, "eos"), (PAD, "pad"))
     }
     if "UNK" in words:
         special[UNKNOWN] = words.index("UNK") + 1

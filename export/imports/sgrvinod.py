@@ -97,7 +97,12 @@ def load(checkpoint: Path, options: ImportOptions) -> Imported:
     pool = GridPool(grid_of(network, image.height, image.width), grid)
     model = AttendCaptioner(nn.Sequential(network, pool), fitted.under(_DECODER), vocabulary)
     return Imported(
-        model.eval(), vocabulary.tokenizer(), image, SEARCH, grid, {"sizes": dict(sorted(fitted.sizes.items()))}
+        model.eval(),
+        vocabulary.tokenizer(),
+        image,
+        SEARCH,
+        grid,
+        {"sizes": dict(sorted(fitted.sizes.items()))},
     )
 
 
@@ -147,7 +152,9 @@ def _word_map(path: Path) -> Vocabulary:
     words = words_by_id(read_json(path, "the WORDMAP_*.json of create_input_files.py"), str(path))
     special = {token: words.index(token) for token in (PAD, START, END, UNKNOWN) if token in words}
     if START not in special or END not in special:
-        raise CheckpointError(f"{path} lacks {START} or {END}; give the WORDMAP_*.json of create_input_files.py")
+        raise CheckpointError(
+            f"{path} lacks {START} or {END}; give the WORDMAP_*.json of create_input_files.py"
+        )
     return Vocabulary.of(words, special, str(path))
 
 
