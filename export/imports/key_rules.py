@@ -146,7 +146,8 @@ def _sources(name: str, value: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]
     joins = [join for join in _JOINS if join in value]
     if len(joins) != 1:
         raise ConfigError(
-            f"keys {name!r} needs exactly one of {', '.join(_JOINS)}, and has {joins or 'none'}"
+            f"keys {name!r} has {' and '.join(joins) or 'no source'}; exactly one of {', '.join(_JOINS)} is "
+            "needed"
         )
     given = value[joins[0]]
     sources = [given] if joins[0] == "from" else given

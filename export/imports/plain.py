@@ -1,4 +1,4 @@
-"""The textbook's captioner as modules, so that a key map can name its tensors, and then as `wrap_rnn` has it."""
+"""The textbook's captioner as modules, whose tensors a key map can name, and as `wrap_rnn` has it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class PlainConfig:
         features: where the picture enters, as `cnnrnn.export.wrap_rnn` has it.
         projection: whether a linear layer brings the CNN's features to the size that is needed.
         norm: whether batch normalisation follows it.
-        picture: D, the size of the features with ``features = "every_input"``; 0 where that is the embedding's.
+        picture: D, the size of the features with ``features = "every_input"``; 0 is the embedding's.
         cell, layers, hidden, embedding, bias: the recurrent layers' kind, number, sizes H and E, and whether
             they have biases.
     """
@@ -62,8 +62,8 @@ class PlainConfig:
 class PlainNetwork(nn.Module):
     """The names of its tensors are what a key map's rules are for.
 
-    ``encoder.trunk.*`` by torchvision's names, ``encoder.linear.*``, ``encoder.norm.*``, ``embedding.weight``,
-    ``rnn.weight_ih_l0`` and so on as `torch.nn.LSTM` has them, ``output.*``.
+    ``encoder.trunk.*`` by torchvision's names, ``encoder.linear.*``, ``encoder.norm.*``,
+    ``embedding.weight``, ``rnn.weight_ih_l0`` and so on as `torch.nn.LSTM` has them, ``output.*``.
     """
 
     def __init__(self, config: PlainConfig, vocabulary: int) -> None:

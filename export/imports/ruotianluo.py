@@ -63,8 +63,8 @@ class TrainingOptions:
         name = given.get("caption_model") if isinstance(given, Mapping) else None
         if not isinstance(given, Mapping) or not isinstance(name, str):
             raise CheckpointError(
-                f"{where} has no caption_model; give the options of the training as JSON, which this makes of "
-                f"the pickle where the program is:\n"
+                f"{where} has no caption_model; give the options of the training as JSON, which this makes "
+                f"of the pickle where the program is:\n"
                 f"    import json, pickle\n"
                 f"    infos = pickle.load(open('infos_ID-best.pkl', 'rb'), encoding='latin-1')\n"
                 f"    {AS_JSON}"

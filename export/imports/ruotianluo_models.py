@@ -1,8 +1,8 @@
 """The captioners of ImageCaptioning.pytorch: which tensors each has, and each as a `CaptionModel`.
 
-``show_tell`` is Show and Tell (Vinyals et al. 2015); ``fc``, ``newfc``, ``att2in`` and ``att2in2`` are those of
-Self-Critical Sequence Training (Rennie et al. 2017), whose LSTM has a maxout in the place of tanh; ``updown`` is
-Anderson et al. 2018, here over a ResNet's grid.
+``show_tell`` is Show and Tell (Vinyals et al. 2015); ``fc``, ``newfc``, ``att2in`` and ``att2in2`` are those
+of Self-Critical Sequence Training (Rennie et al. 2017), whose LSTM has a maxout in the place of tanh;
+``updown`` is Anderson et al. 2018, here over a ResNet's grid.
 """
 
 from __future__ import annotations
@@ -157,8 +157,8 @@ def _build_show_tell(features: Features, fitted: Fitted, vocabulary: Vocabulary)
     gates = sizes["G"] // sizes["H"]
     if sizes["G"] % sizes["H"] or gates not in kinds:
         raise CheckpointError(
-            f"core.weight_hh_l0 has {sizes['G']} rows for {sizes['H']} hidden values; an LSTM has four times as "
-            "many, a GRU three times, and no other rnn_type is read"
+            f"core.weight_hh_l0 has {sizes['G']} rows for {sizes['H']} hidden values; an LSTM has four times "
+            "as many, a GRU three times, and no other rnn_type is read"
         )
     core = fitted.under("core.")
     with torch.device("meta"):

@@ -1,9 +1,9 @@
-"""Layout ``sgrvinod``: a-PyTorch-Tutorial-to-Image-Captioning, which is Show, Attend and Tell (Xu et al. 2015).
+"""Layout ``sgrvinod``: a-PyTorch-Tutorial-to-Image-Captioning.
 
-A ResNet whose grid is pooled to 14 × 14, additive attention through a ReLU, a gate on the context, one LSTM
-cell. Its training pickles whole modules, which are refused; what is read is their state dicts, as
-``{"encoder": ..., "decoder": ...}``. Captions are searched as its ``caption.py`` does, without a length
-penalty.
+Show, Attend and Tell (Xu et al. 2015): a ResNet whose grid is pooled to 14 × 14, additive attention through a
+ReLU, a gate on the context, one LSTM cell. Its training pickles whole modules, which are refused; what is read
+are their state dicts, as ``{"encoder": ..., "decoder": ...}``. Captions are searched as its ``caption.py``
+does: without a length penalty.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def load(checkpoint: Path, options: ImportOptions) -> Imported:
     """Read a checkpoint and its word map.
 
     Args:
-        options: ``vocabulary`` is the ``WORDMAP_*.json``, ``grid`` the encoder's ``encoded_image_size`` twice.
+        options: ``vocabulary`` is the ``WORDMAP_*.json``, ``grid`` twice the ``encoded_image_size``.
 
     Raises:
         OptionsError: a file does not exist.
@@ -76,16 +76,16 @@ def load(checkpoint: Path, options: ImportOptions) -> Imported:
     where = str(checkpoint)
     if (words := given.get("decoder.embedding.weight")) is not None:
         vocabulary.check_rows(words.shape[0], "decoder.embedding.weight", where)
-    children = {number: name for name, number in _CHILDREN.items()}
-    plan = plan_resnet(_renamed(given, children), where)
-    published = _CHILDREN
-    trunk = {f"{_ENCODER}{_exchanged(name, published)}": shape for name, shape in plan.needed.items()}
+    plan = plan_resnet(_by_torchvision(given), f"{where}, under {_ENCODER},")
     fitted = fit(
-        {**{_DECODER + name: shape for name, shape in _NEEDED.items()}, **trunk},
+        {
+            **{_DECODER + name: shape for name, shape in _NEEDED.items()},
+            **{_numbered(name): shape for name, shape in plan.needed.items()},
+        },
         given,
         where=where,
         advice="Give the state dicts of this program's Encoder and DecoderWithAttention, or --as keys.",
-        optional=[f"{_ENCODER}{_exchanged(name, published)}" for name in plan.optional],
+        optional=[_numbered(name) for name in plan.optional],
     )
     if fitted.sizes["D"] != plan.channels:
         raise CheckpointError(
@@ -93,17 +93,10 @@ def load(checkpoint: Path, options: ImportOptions) -> Imported:
             f"{fitted.sizes['D']}; they are of two models"
         )
     image, grid = options.image(IMAGE), options.grid or GRID
-    network = plan.load(_renamed(fitted.tensors, children))
+    network = plan.load(_by_torchvision(fitted.tensors))
     pool = GridPool(grid_of(network, image.height, image.width), grid)
-    model = AttendCaptioner(nn.Sequential(network, pool), fitted.under(_DECODER), vocabulary)
-    return Imported(
-        model.eval(),
-        vocabulary.tokenizer(),
-        image,
-        SEARCH,
-        grid,
-        {"sizes": dict(sorted(fitted.sizes.items()))},
-    )
+    model = AttendCaptioner(nn.Sequential(network, pool), fitted.under(_DECODER), vocabulary).eval()
+    return Imported(model, vocabulary.tokenizer(), image, SEARCH, grid, {"sizes": fitted.sizes})
 
 
 class AttendCaptioner(nn.Module):
@@ -158,15 +151,18 @@ def _word_map(path: Path) -> Vocabulary:
     return Vocabulary.of(words, special, str(path))
 
 
-def _renamed(tensors: Mapping[str, Tensor], names: Mapping[str, str]) -> dict[str, Tensor]:
-    """The encoder's tensors by torchvision's names."""
-    return {
-        _exchanged(name.removeprefix(_ENCODER), names): tensor
-        for name, tensor in tensors.items()
-        if name.startswith(_ENCODER)
-    }
-
-
-def _exchanged(name: str, names: Mapping[str, str]) -> str:
+def _numbered(name: str) -> str:
+    """torchvision's name of a tensor as the program has it."""
     head, dot, rest = name.partition(".")
-    return names.get(head, head) + dot + rest
+    return f"{_ENCODER}{_CHILDREN[head]}{dot}{rest}"
+
+
+def _by_torchvision(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The encoder's tensors by torchvision's names."""
+    children = {number: name for name, number in _CHILDREN.items()}
+    found = {}
+    for name, tensor in tensors.items():
+        head, dot, rest = name.removeprefix(_ENCODER).partition(".")
+        if name.startswith(_ENCODER) and head in children:
+            found[children[head] + dot + rest] = tensor
+    return found

@@ -68,6 +68,7 @@ def _lstm(fitted: Fitted, name: str) -> LayerWeights:
 def _looking(fitted: Fitted) -> LayerWeights:
     """The first LSTM reads (what was said, the picture, the word); here the picture comes last."""
     weights, hidden = _lstm(fitted, "core.att_lstm."), fitted.sizes["H"]
-    said, picture, word = weights.w_input.split((hidden, hidden, fitted.sizes["E"]), 1)
+    columns = weights.w_input
+    said, picture, word = columns[:, :hidden], columns[:, hidden : 2 * hidden], columns[:, 2 * hidden :]
     joined = torch.cat((word, said, picture), 1)
     return LayerWeights(True, joined, weights.w_hidden, weights.b_input, weights.b_hidden)

@@ -49,7 +49,7 @@ class Vocabulary:
 
         Args:
             words: by id.
-            special: the ids of ``<start>`` and ``<end>``, and those of ``<pad>`` and ``<unk>`` that there are.
+            special: the ids of ``<start>`` and ``<end>``, and of ``<pad>`` and ``<unk>`` where they are.
             where: the file, for messages.
 
         Raises:
@@ -101,7 +101,9 @@ class Vocabulary:
     def embedding(self, weight: Tensor) -> nn.Embedding:
         """The checkpoint's (rows, E), with the rows that are added."""
         added = [weight.new_zeros(weight.shape[1]) if row is None else weight[row] for row in self.copies]
-        return nn.Embedding.from_pretrained(torch.stack([*weight.unbind(), *added]))
+        table = nn.Embedding(self.size, weight.shape[1], device="meta")
+        table.weight = nn.Parameter(torch.cat((weight, *(row.unsqueeze(0) for row in added))))
+        return table.requires_grad_(False)
 
     def output(self, weight: Tensor, bias: Tensor | None) -> nn.Linear:
         """The checkpoint's (rows, H) and (rows,), with rows that are never chosen."""
