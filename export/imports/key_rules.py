@@ -39,7 +39,7 @@ class Rule:
         sources: names in the file, in which ``\\1`` is what the pattern's first group matched.
         join: ``"from"`` (one source), ``"sum"``, or ``"concat"``: one below the other.
         transpose: whether each source has rows for columns.
-        rows, columns: the part of each source that is taken.
+        rows, columns: the part of each source that is taken; None is all.
         gates: the order in which the file has a cell's gates, from above; empty for the model's.
         own: the order in which the model has them.
     """
@@ -48,8 +48,8 @@ class Rule:
     sources: tuple[str, ...]
     join: str = "from"
     transpose: bool = False
-    rows: slice = slice(None)
-    columns: slice = slice(None)
+    rows: slice | None = None
+    columns: slice | None = None
     gates: str = ""
     own: str = ""
 
@@ -130,11 +130,11 @@ class Rule:
             if tensor.dim() != 2:
                 return f"{shape} cannot be transposed: it has {tensor.dim()} dimensions and not 2"
             tensor = tensor.T
-        if self.columns != slice(None):
+        if self.columns is not None:
             if tensor.dim() < 2:
                 return f"{shape} has no columns"
             tensor = tensor[:, self.columns]
-        return tensor[self.rows]
+        return tensor if self.rows is None else tensor[self.rows]
 
 
 def rules_of(table: Mapping[str, Any], cell: str) -> list[Rule]:
@@ -157,8 +157,10 @@ def _sources(name: str, value: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]
     return joins[0], tuple(sources)
 
 
-def _part(name: str, option: str, value: Mapping[str, Any]) -> slice:
-    text = value.get(option, ":")
+def _part(name: str, option: str, value: Mapping[str, Any]) -> slice | None:
+    if option not in value:
+        return None
+    text = value[option]
     matched = _RANGE.fullmatch(text) if isinstance(text, str) else None
     if matched is None:
         raise ConfigError(f'keys {name!r}: {option} = {text!r} must be first:end, such as "0:512" or "512:"')

@@ -1,9 +1,9 @@
 """Layout ``sgrvinod``: a-PyTorch-Tutorial-to-Image-Captioning.
 
-Show, Attend and Tell (Xu et al. 2015): a ResNet whose grid is pooled to 14 × 14, additive attention through a
-ReLU, a gate on the context, one LSTM cell. Its training pickles whole modules, which are refused; what is read
-are their state dicts, as ``{"encoder": ..., "decoder": ...}``. Captions are searched as its ``caption.py``
-does: without a length penalty.
+Show, Attend and Tell (Xu et al. 2015): a ResNet whose grid is pooled to 14 × 14, additive attention through
+a ReLU, a gate on the context, one LSTM cell. Its training pickles whole modules, which are refused; what is
+read are their state dicts, as ``{"encoder": ..., "decoder": ...}``. Captions are searched as its
+``caption.py`` does: without a length penalty.
 """
 
 from __future__ import annotations
