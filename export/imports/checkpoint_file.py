@@ -6,7 +6,6 @@ trained (`torch.nn.DataParallel`, `torch.compile`) leaves its name in those of t
 
 from __future__ import annotations
 
-import pickle
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -57,9 +56,7 @@ def read_tensors(path: Path, save: str = SAVE_A_STATE_DICT) -> dict[str, Tensor]
 def _torch_file(path: Path, save: str) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    except OSError as error:
-        raise CheckpointError(f"cannot read {path}: {error.strerror or error}") from error
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
+    except Exception as error:  # the readers follow a damaged file wherever it leads
         if names := _unsafe_globals(path, error):
             raise CheckpointError(_pickled(path, names, save)) from None
         if "TorchScript" in str(error):
@@ -70,8 +67,6 @@ def _torch_file(path: Path, save: str) -> Any:
         raise CheckpointError(
             f"{path} is cut short, damaged, or no file of torch.save ({_first_line(error)}); copy it again"
         ) from error
-    except Exception as error:  # the unpickler follows a damaged file wherever it leads
-        raise CheckpointError(f"{path} is damaged ({_first_line(error)}); copy it again") from error
 
 
 def _unsafe_globals(path: Path, error: Exception) -> list[str]:
@@ -100,8 +95,11 @@ def _pickled(path: Path, names: list[str], save: str) -> str:
 
 def _is_safetensors(path: Path) -> bool:
     """By content: the length of a JSON header in eight bytes, then the header."""
-    with path.open("rb") as file:
-        return file.read(10)[8:] in (b'{"', b"{}")
+    try:
+        with path.open("rb") as file:
+            return file.read(10)[8:] in (b'{"', b"{}")
+    except OSError as error:
+        raise CheckpointError(f"cannot read {path}: {error.strerror or error}") from error
 
 
 def _safetensors(path: Path) -> Any:
