@@ -243,7 +243,7 @@ TALKATIVE = {
     "show_tell": (7, 6.0),
     "fc": (8, 3.0),
     "newfc": (8, 3.0),
-    "att2in": (7, 4.0),
+    "att2in": (11, 2.0),
     "att2in2": (8, 3.0),
     "updown": (7, 4.0),
     "topdown": (7, 4.0),
@@ -263,7 +263,7 @@ def make_captioner(**opt: Any) -> tuple[Captioner, dict[str, Any]]:
     made_talkative(network, factor, **{"logit.bias": bias})
     with torch.no_grad():
         if options["norm_att_feat"]:  # features of length 1 are faint
-            network.get_parameter("core.a2c.weight").mul_(24)
+            network.get_parameter("core.a2c.weight").mul_(60)
         for module in network.modules():
             if isinstance(module, nn.BatchNorm1d):
                 assert module.running_mean is not None

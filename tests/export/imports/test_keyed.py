@@ -1,0 +1,335 @@
+"""A key map makes somebody's own state dict a model of ours, or the textbook's, that says the same."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+import cnnrnn
+from cnnrnn.core.errors import CheckpointError, ConfigError, OptionsError
+from cnnrnn.core.tokenizer import Tokenizer
+from cnnrnn.export.imports import Imported, ImportOptions, import_checkpoint, load_checkpoint
+from cnnrnn.models import Captioner, ModelConfig
+from tests.export.imports.trunks import SIDE, made_talkative, normalised, trained_resnet, write_pictures
+
+WORDS = ["[PAD]", *"abcdefghij", "[EOS]"]
+START = END = WORDS.index("[EOS]")  # as many translators have it
+FEATURES, HIDDEN, EMBEDDING, ATTENTION = 512, 16, 10, 12
+LONGEST = 8
+
+LUONG = r"""
+ignore = ["step", "cnn\\.fc\\..*"]
+
+[model]
+encoder = "resnet18"
+cell = "gru"
+conditioning = "every_step"
+attention = "additive"
+hidden = 16
+embedding = 10
+attention_size = 12
+
+[vocabulary]
+start = "[EOS]"
+end = "[EOS]"
+pad = "[PAD]"
+
+[image]
+height = 64
+width = 64
+
+[search]
+max_length = 8
+
+[keys]
+'encoder\.trunk\.(.*)' = 'cnn.\1'
+"decoder.embedding.weight" = "words.weight"
+# rows are the gates z, r, n of (word, picture, context), one below the other and the other way round
+"decoder.word_gates.weight" = { from = "cell.kernel", transpose = true, columns = ":10", gates = "zrn" }
+"decoder.image_gates.weight" = { from = "cell.kernel", transpose = true, columns = "10:522", gates = "zrn" }
+"decoder.context_gates.weight" = { from = "cell.kernel", transpose = true, columns = "522:", gates = "zrn" }
+"decoder.word_gates.bias" = { from = "cell.bias", rows = ":48", gates = "zrn" }
+"decoder.cells.0.recurrent.weight" = { from = "cell.recurrent", transpose = true, gates = "zrn" }
+"decoder.cells.0.recurrent.bias" = { from = "cell.bias", rows = "48:", gates = "zrn" }
+"decoder.attention.key.weight" = "look.keys.weight"
+"decoder.attention.key.bias" = { sum = ["look.keys.bias", "look.query.bias"] }
+'decoder\.attention\.(query|score)\.weight' = 'look.\1.weight'
+'decoder\.output\.(weight|bias)' = 'head.\1'
+"""
+
+
+class KerasLike(nn.Module):
+    """A captioner with a GRU as Keras lays it out (reset after the product), its own names and gate order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(2)
+        self.words = nn.Embedding(len(WORDS), EMBEDDING)
+        self.look = nn.ModuleDict(
+            {
+                "keys": nn.Linear(FEATURES, ATTENTION),
+                "query": nn.Linear(HIDDEN, ATTENTION),
+                "score": nn.Linear(ATTENTION, 1, bias=False),
+            }
+        )
+        self.cell = nn.ParameterDict(
+            {
+                "kernel": torch.randn(EMBEDDING + 2 * FEATURES, 3 * HIDDEN) * 0.03,
+                "recurrent": torch.randn(HIDDEN, 3 * HIDDEN) * 0.3,
+                "bias": torch.randn(6 * HIDDEN) * 0.3,
+            }
+        )
+        self.head = nn.Linear(HIDDEN, len(WORDS))
+        made_talkative(self, 3.0)
+        self.cnn = trained_resnet()
+
+    @torch.no_grad()
+    def sample(self, image: Tensor) -> list[int]:
+        trunk = nn.Sequential(*list(self.cnn.children())[:-2])
+        grid = trunk(image[None])[0].flatten(1).T
+        keys, h, word, said = self.look["keys"](grid), torch.zeros(HIDDEN), START, []
+        while len(said) < LONGEST:
+            scores = self.look["score"](torch.tanh(keys + self.look["query"](h)))[:, 0]
+            context = functional.softmax(scores, 0) @ grid
+            entering = torch.cat([self.words.weight[word], grid.mean(0), context]) @ self.cell["kernel"]
+            bias = self.cell["bias"]
+            zx, rx, nx = (entering + bias[: 3 * HIDDEN]).chunk(3)
+            zh, rh, nh = (h @ self.cell["recurrent"] + bias[3 * HIDDEN :]).chunk(3)
+            z, r = torch.sigmoid(zx + zh), torch.sigmoid(rx + rh)
+            h = z * h + (1 - z) * torch.tanh(nx + r * nh)
+            word = int(self.head(h).argmax())
+            said.append(word)
+            if word == END:
+                break
+        return said
+
+
+PLAIN = """
+[rnn]
+encoder = "resnet18"
+features = "first_input"
+norm = true
+layers = 2
+hidden = 16
+embedding = 10
+
+[vocabulary]
+start = "[EOS]"
+end = "[EOS]"
+
+[image]
+height = 64
+width = 64
+
+[keys]
+'encoder\\.trunk\\.(.*)' = 'encoderCNN.resnet.\\1'
+'encoder\\.linear\\.(.*)' = 'encoderCNN.embed.\\1'
+'encoder\\.norm\\.(.*)' = 'encoderCNN.bn.\\1'
+"embedding.weight" = "decoderRNN.embed.weight"
+'rnn\\.(.*)' = 'decoderRNN.lstm.\\1'
+'output\\.(.*)' = 'decoderRNN.linear.\\1'
+"""
+
+
+class Textbook(nn.Module):
+    """Show and Tell as tutorials write it: the picture, normalised, is the first word."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(4)
+        resnet: Any = trained_resnet()
+        self.encoderCNN = nn.ModuleDict(
+            {"embed": nn.Linear(FEATURES, EMBEDDING), "bn": nn.BatchNorm1d(EMBEDDING, momentum=0.01)}
+        )
+        self.decoderRNN = nn.ModuleDict(
+            {
+                "embed": nn.Embedding(len(WORDS), EMBEDDING),
+                "lstm": nn.LSTM(EMBEDDING, HIDDEN, 2, batch_first=True),
+                "linear": nn.Linear(HIDDEN, len(WORDS)),
+            }
+        )
+        made_talkative(self, 5.0)
+        del resnet.fc
+        self.encoderCNN["resnet"] = resnet
+
+    @torch.no_grad()
+    def sample(self, image: Tensor) -> list[int]:
+        resnet: Any = self.encoderCNN["resnet"]
+        layers = [layer for name, layer in resnet.named_children() if name != "avgpool"]
+        features = nn.Sequential(*layers)(image[None]).mean((2, 3))
+        inputs = self.encoderCNN["bn"](self.encoderCNN["embed"](features))[:, None]
+        _, states = self.decoderRNN["lstm"](inputs)
+        word, said = START, []
+        while len(said) < LONGEST:
+            embedded = self.decoderRNN["embed"](torch.tensor([[word]]))
+            hidden, states = self.decoderRNN["lstm"](embedded, states)
+            word = int(self.decoderRNN["linear"](hidden[0, 0]).argmax())
+            said.append(word)
+            if word == END:
+                break
+        return said
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[..., ImportOptions]:
+    """Writes a state dict, a key map and the words."""
+
+    def written(state: Any, keys: str, words: Any = WORDS) -> ImportOptions:
+        torch.save(state, tmp_path / "model.pth")
+        (tmp_path / "keys.toml").write_text(keys)
+        (tmp_path / "words.json").write_text(json.dumps(words))
+        return ImportOptions(vocabulary=tmp_path / "words.json", keys=tmp_path / "keys.toml")
+
+    return written
+
+
+def sampled(imported: Imported, images: Tensor) -> list[list[int]]:
+    """Greedy captions by the three methods."""
+    model, tokenizer = imported.model, imported.tokenizer
+    captions = []
+    with torch.no_grad():
+        for image in images:
+            memory = model.encode(image[None])
+            state = {name: value[:, None] for name, value in model.initial_state(memory).items()}
+            word, said = tokenizer.start, []
+            while len(said) < LONGEST and word != tokenizer.end:
+                logits, state = model.step(torch.tensor([[word]]), state, memory)[:2]
+                word = int(logits.argmax())
+                said.append(word)
+            captions.append(said)
+    return captions
+
+
+def test_gates_in_another_order_columns_sums_and_transposes(
+    write: Callable[..., ImportOptions], tmp_path: Path
+) -> None:
+    """Through the export, with a start token that was the end token, and weights of half the width."""
+    network = KerasLike().half().float().eval()
+    state = {f"_orig_mod.{name}": value.half() for name, value in network.state_dict().items()}
+    for name in [name for name in state if name.endswith("num_batches_tracked")]:
+        del state[name]
+    options = write({**state, "_orig_mod.step": torch.tensor(7)}, LUONG)
+    paths = write_pictures(tmp_path / "pictures", 16)
+    report = import_checkpoint(
+        tmp_path / "model.pth",
+        tmp_path / "bundle",
+        "keys",
+        options=options,
+        pictures=tmp_path / "pictures",
+        least_pictures=16,
+    )
+    assert report.passed
+    wanted = [network.sample(image) for image in normalised(paths)]
+    assert len({tuple(caption) for caption in wanted}) > 4, "captions that are all the same prove nothing"
+    with cnnrnn.load(tmp_path / "bundle") as captioner:
+        assert [list(result.best.tokens) for result in captioner(paths, beams=1)] == wanted
+        assert captioner(paths[0]).alignment_grid == (2, 2)
+
+
+def test_the_textbooks_captioner(write: Callable[..., ImportOptions], tmp_path: Path) -> None:
+    network = Textbook()
+    options = write(network.state_dict(), PLAIN)
+    imported = load_checkpoint(tmp_path / "model.pth", "keys", options)
+    images = normalised(write_pictures(tmp_path / "pictures", 16))
+    wanted = [network.sample(image) for image in images]
+    assert len({tuple(caption) for caption in wanted}) > 4, "captions that are all the same prove nothing"
+    assert sampled(imported, images) == wanted
+    assert imported.tokenizer.tokens([11, 12]) == ["<end>", "<start>"]
+
+
+def test_our_own_names_need_no_rule(write: Callable[..., ImportOptions], tmp_path: Path) -> None:
+    config = {"encoder": "resnet18", "hidden": 16, "embedding": 10, "tied": True, "attention": "none"}
+    torch.manual_seed(0)
+    network = Captioner(ModelConfig.from_dict(config), len(WORDS)).eval()
+    table = "\n".join(f"{name} = {json.dumps(value)}" for name, value in config.items())
+    keys = f'[model]\n{table}\n[vocabulary]\nstart = "[EOS]"\nend = "[EOS]"\n[image]\nheight = 64\nwidth = 64'
+    imported = load_checkpoint(tmp_path / "model.pth", "keys", write(network.state_dict(), keys))
+    decoder = imported.model.decoder
+    assert decoder.output.weight is decoder.embedding.weight, "what was tied stays so"
+    images = torch.randn(2, 3, SIDE, SIDE)
+    said = sampled(imported, images)
+    with torch.no_grad():
+        for image, caption in zip(images, said, strict=True):
+            logits = network(image[None], torch.tensor([[START, *caption[:-1]]]))
+            assert logits.argmax(-1)[0].tolist() == caption
+
+
+def test_a_tokenizer_is_taken_as_it_is(
+    write: Callable[..., ImportOptions], tokenizer: Tokenizer, tmp_path: Path
+) -> None:
+    network = Captioner(ModelConfig(encoder="resnet18", hidden=8), tokenizer.size)
+    options = write(network.state_dict(), '[model]\nencoder = "resnet18"\nhidden = 8')
+    (tmp_path / "words.json").write_text(tokenizer.to_json())
+    imported = load_checkpoint(tmp_path / "model.pth", "keys", options)
+    assert imported.tokenizer.to_json() == tokenizer.to_json()
+    assert imported.model.decoder.output.out_features == tokenizer.size
+
+
+def test_every_tensor_that_does_not_fit_is_named(write: Callable[..., ImportOptions], tmp_path: Path) -> None:
+    network = Textbook()
+    state = network.state_dict()
+    del state["decoderRNN.lstm.weight_hh_l1"]
+    state["decoderRNN.linear.bias"] = torch.zeros(5)
+    state["scheduler.rate"] = torch.zeros(2)
+    with pytest.raises(CheckpointError) as caught:
+        load_checkpoint(tmp_path / "model.pth", "keys", write(state, PLAIN))
+    assert (
+        "1 missing:\n    rnn.weight_hh_l1 (64, 16), which is made of decoderRNN.lstm.weight_hh_l1\n"
+        "1 misshapen:\n    output.bias, of decoderRNN.linear.bias, has to be (12,): it is (5,)\n"
+        "1 unused:\n    scheduler.rate (2,)\n"
+    ) in str(caught.value)
+    with pytest.raises(CheckpointError, match=r"has 11 words and decoderRNN.embed.weight of .* has 12 rows"):
+        load_checkpoint(tmp_path / "model.pth", "keys", write(state, PLAIN, words=WORDS[1:]))
+
+
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        ("", r"exactly one of \[model\] and \[rnn\]"),
+        ("[model]\n[rnn]", r"exactly one of \[model\] and \[rnn\]"),
+        ("[model]\nhiden = 3", "unknown model option 'hiden'"),
+        ("[rnn]\nhiden = 3", "rnn 'hiden' is none of encoder, features"),
+        ("[rnn]\nhidden = 0", "rnn hidden = 0 must be a whole number from 1"),
+        ('[rnn]\ncell = "rnn"', "rnn cell = 'rnn' must be lstm or gru"),
+        ("[rnn]\n[other]", "unknown key 'other'; known are ignore, image"),
+        ("keys = 3\n[rnn]", r"keys = 3 must be a section, \[keys\]"),
+        ("ignore = 3\n[rnn]", "ignore = 3 must be a list"),
+        ('[rnn]\n[vocabulary]\nbegin = "x"', "vocabulary 'begin' is none of start, end, pad, unknown"),
+        ('[rnn]\n[vocabulary]\nstart = "x"', r"no word 'x'; \[vocabulary\] start says"),
+        ("[rnn]\n[keys]\n'a(' = 'b'", "is no regular expression"),
+        ("[rnn]\n[keys]\na = 3", "keys 'a' = 3 must be a name in the file, or a table"),
+        ('[rnn]\n[keys]\na = { form = "b" }', "keys 'a' has 'form'; there are from, sum"),
+        ('[rnn]\n[keys]\na = { from = "b", sum = ["c"] }', "has from and sum; exactly one"),
+        ("[rnn]\n[keys]\na = { transpose = true }", "has no source; exactly one"),
+        ('[rnn]\n[keys]\na = { sum = "b" }', "sum = 'b' must be a list of names"),
+        ('[rnn]\n[keys]\na = { from = "b", rows = "1-2" }', "rows = '1-2' must be such as '0:512'"),
+        ('[rnn]\n[keys]\na = { from = "b", gates = "rzn" }', "must be the letters of 'ifgo'"),
+        ("[rnn]\n[keys]\n'output\\.(.*)' = 'x.\\2'", "invalid group reference"),
+        ("[rnn", "is not TOML"),
+    ],
+)
+def test_a_key_map_is_checked_before_any_work(
+    keys: str, words: str, write: Callable[..., ImportOptions], tmp_path: Path
+) -> None:
+    special = "" if "vocabulary" in keys or not keys else '\n[vocabulary]\nstart = "[EOS]"\nend = "[EOS]"'
+    with pytest.raises(ConfigError, match=words):
+        load_checkpoint(tmp_path / "model.pth", "keys", write({"a": torch.zeros(1)}, keys + special))
+
+
+def test_options_of_other_layouts_are_refused(write: Callable[..., ImportOptions], tmp_path: Path) -> None:
+    options = write({}, PLAIN)
+    with pytest.raises(OptionsError, match="layout keys needs vocabulary and keys"):
+        load_checkpoint(tmp_path / "model.pth", "keys")
+    with pytest.raises(OptionsError, match="layout 'kears' is unknown; there are sgrvinod, ruotianluo, keys"):
+        load_checkpoint(tmp_path / "model.pth", "kears", options)
+    with pytest.raises(OptionsError, match="layout sgrvinod has no use for keys"):
+        load_checkpoint(tmp_path / "model.pth", "sgrvinod", options)
+    with pytest.raises(OptionsError, match=r"image std = \(0.2, 0, 0.2\) must be above 0"):
+        ImportOptions(std=(0.2, 0, 0.2)).image(cnnrnn.core.manifest.ImageSpec(1, 1, (0, 0, 0), (1, 1, 1)))
