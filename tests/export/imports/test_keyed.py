@@ -58,8 +58,8 @@ max_length = 8
 "decoder.word_gates.bias" = { from = "cell.bias", rows = ":48", gates = "zrn" }
 "decoder.cells.0.recurrent.weight" = { from = "cell.recurrent", transpose = true, gates = "zrn" }
 "decoder.cells.0.recurrent.bias" = { from = "cell.bias", rows = "48:", gates = "zrn" }
-"decoder.attention.key.weight" = "look.keys.weight"
-"decoder.attention.key.bias" = { sum = ["look.keys.bias", "look.query.bias"] }
+"decoder.attention.key.weight" = "look.key.weight"
+"decoder.attention.key.bias" = { sum = ["look.key.bias", "look.query.bias"] }
 'decoder\.attention\.(query|score)\.weight' = 'look.\1.weight'
 'decoder\.output\.(weight|bias)' = 'head.\1'
 """
@@ -74,7 +74,7 @@ class KerasLike(nn.Module):
         self.words = nn.Embedding(len(WORDS), EMBEDDING)
         self.look = nn.ModuleDict(
             {
-                "keys": nn.Linear(FEATURES, ATTENTION),
+                "key": nn.Linear(FEATURES, ATTENTION),
                 "query": nn.Linear(HIDDEN, ATTENTION),
                 "score": nn.Linear(ATTENTION, 1, bias=False),
             }
@@ -94,7 +94,7 @@ class KerasLike(nn.Module):
     def sample(self, image: Tensor) -> list[int]:
         trunk = nn.Sequential(*list(self.cnn.children())[:-2])
         grid = trunk(image[None])[0].flatten(1).T
-        keys, h, word, said = self.look["keys"](grid), torch.zeros(HIDDEN), START, []
+        keys, h, word, said = self.look["key"](grid), torch.zeros(HIDDEN), START, []
         while len(said) < LONGEST:
             scores = self.look["score"](torch.tanh(keys + self.look["query"](h)))[:, 0]
             context = functional.softmax(scores, 0) @ grid
@@ -155,7 +155,7 @@ class Textbook(nn.Module):
                 "linear": nn.Linear(HIDDEN, len(WORDS)),
             }
         )
-        made_talkative(self, 5.0)
+        made_talkative(self, 8.0)
         del resnet.fc
         self.encoderCNN["resnet"] = resnet
 
@@ -309,7 +309,7 @@ def test_every_tensor_that_does_not_fit_is_named(write: Callable[..., ImportOpti
         ('[rnn]\n[keys]\na = { from = "b", sum = ["c"] }', "has from and sum; exactly one"),
         ("[rnn]\n[keys]\na = { transpose = true }", "has no source; exactly one"),
         ('[rnn]\n[keys]\na = { sum = "b" }', "sum = 'b' must be a list of names"),
-        ('[rnn]\n[keys]\na = { from = "b", rows = "1-2" }', "rows = '1-2' must be such as '0:512'"),
+        ('[rnn]\n[keys]\na = { from = "b", rows = "1-2" }', "rows = '1-2' must be first:end, such as"),
         ('[rnn]\n[keys]\na = { from = "b", gates = "rzn" }', "must be the letters of 'ifgo'"),
         ("[rnn]\n[keys]\n'output\\.(.*)' = 'x.\\2'", "invalid group reference"),
         ("[rnn", "is not TOML"),
