@@ -21,11 +21,11 @@ LONGEST = 8
 State = tuple[Tensor, Tensor]
 
 
-class Caffe18(models.ResNet):
-    """The program's ResNet: pooling and strides as in Caffe."""
+class CaffeResNet(models.ResNet):
+    """The program's ResNet, of one block a stage here: pooling and strides as in Caffe."""
 
     def __init__(self) -> None:
-        super().__init__(models.resnet.BasicBlock, [2, 2, 2, 2])
+        super().__init__(models.resnet.BasicBlock, [1, 1, 1, 1])
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=0, ceil_mode=True)
         for number in (2, 3, 4):
             block: Any = getattr(self, f"layer{number}")[0]
@@ -241,8 +241,8 @@ CAPTIONERS: dict[str, type[Captioner]] = {
 # A seed and a factor for the weights by which pictures get different captions, of different lengths.
 TALKATIVE = {
     "show_tell": (7, 6.0),
-    "fc": (8, 3.0),
-    "newfc": (8, 3.0),
+    "fc": (7, 2.0),
+    "newfc": (7, 2.0),
     "att2in": (11, 2.0),
     "att2in2": (8, 3.0),
     "updown": (7, 4.0),

@@ -18,7 +18,7 @@ from cnnrnn.core.bundle import Bundle
 from cnnrnn.core.errors import CheckpointError, OptionsError
 from cnnrnn.export import check_model
 from cnnrnn.export.imports import Imported, ImportOptions, load_checkpoint
-from tests.export.imports.captioning import LONGEST, WORDS, Caffe18, make_captioner, read_features
+from tests.export.imports.captioning import LONGEST, WORDS, CaffeResNet, make_captioner, read_features
 from tests.export.imports.trunks import SIDE, normalised, trained_resnet, write_pictures
 
 GRID = 3
@@ -29,7 +29,7 @@ FEW = 10
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The ResNet's file, as the program has it without its classifier's counters, and pictures."""
     folder = tmp_path_factory.mktemp("ruotianluo")
-    state = trained_resnet(Caffe18).state_dict()
+    state = trained_resnet(CaffeResNet).state_dict()
     old = {name: value for name, value in state.items() if not name.endswith("num_batches_tracked")}
     torch.save(old, folder / "resnet.pth")
     write_pictures(folder / "pictures", 100)
@@ -39,7 +39,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def features(folder: Path) -> tuple[list[Path], list[tuple[Tensor, Tensor]]]:
     """The pictures, and what the program's own ResNet makes of each."""
-    resnet = Caffe18().eval()
+    resnet = CaffeResNet().eval()
     resnet.load_state_dict(torch.load(folder / "resnet.pth", weights_only=True), strict=False)
     paths = sorted((folder / "pictures").iterdir())
     return paths, [read_features(resnet, image, GRID) for image in normalised(paths[: 2 * FEW])]

@@ -113,14 +113,14 @@ def test_a_vocabulary_of_another_size_is_refused(files: Path, tmp_path: Path) ->
 def test_what_does_not_fit_is_listed_at_once(files: Path, tmp_path: Path) -> None:
     content = torch.load(files / "state.pt", weights_only=True)
     del content["decoder"]["init_c.bias"]
-    del content["encoder"]["resnet.6.1.bn1.weight"]
+    del content["encoder"]["resnet.6.0.bn1.weight"]
     content["decoder"]["fc.weight"] = content["decoder"]["fc.weight"][:, :19]
     content["decoder"]["attention.scale"] = torch.zeros(3)
     torch.save(content, tmp_path / "bad.pt")
     with pytest.raises(CheckpointError) as caught:
         load_checkpoint(tmp_path / "bad.pt", "sgrvinod", ImportOptions(vocabulary=files / "WORDMAP.json"))
     assert (
-        "2 missing:\n    decoder.init_c.bias (H,) = (20,)\n    encoder.resnet.6.1.bn1.weight (256,)\n"
+        "2 missing:\n    decoder.init_c.bias (H,) = (20,)\n    encoder.resnet.6.0.bn1.weight (256,)\n"
         "1 misshapen:\n    decoder.fc.weight is (14, 19) and has to be (V, H) = (14, 20)\n"
         "1 unused:\n    decoder.attention.scale (3,)\n"
     ) in str(caught.value)
