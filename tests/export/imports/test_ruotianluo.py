@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 import torch
@@ -17,12 +17,13 @@ from cnnrnn.cli import main
 from cnnrnn.core.bundle import Bundle
 from cnnrnn.core.errors import CheckpointError, OptionsError
 from cnnrnn.export import check_model
-from cnnrnn.export.imports import Imported, ImportOptions, load_checkpoint
+from cnnrnn.export.imports import Imported, ImportOptions, import_checkpoint, load_checkpoint
 from tests.export.imports.captioning import LONGEST, WORDS, CaffeResNet, make_captioner, read_features
 from tests.export.imports.trunks import SIDE, normalised, trained_resnet, write_pictures
 
 GRID = 3
 FEW = 10
+Features: TypeAlias = tuple[list[Path], list[tuple[Tensor, Tensor]]]
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +38,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def features(folder: Path) -> tuple[list[Path], list[tuple[Tensor, Tensor]]]:
+def features(folder: Path) -> Features:
     """The pictures, and what the program's own ResNet makes of each."""
     resnet = CaffeResNet().eval()
     resnet.load_state_dict(torch.load(folder / "resnet.pth", weights_only=True), strict=False)
@@ -88,9 +89,7 @@ def sampled(imported: Imported, images: Tensor) -> list[list[int]]:
     ],
     ids=lambda opt: "-".join(map(str, opt.values())),
 )
-def test_every_captioner_is_its_own_program(
-    opt: dict[str, Any], folder: Path, features: tuple[list[Path], list[tuple[Tensor, Tensor]]]
-) -> None:
+def test_every_captioner_is_its_own_program(opt: dict[str, Any], folder: Path, features: Features) -> None:
     network, options = written(folder, **opt)
     imported = load_checkpoint(folder / "model.pth", "ruotianluo", options)
     paths, read = features
@@ -105,21 +104,42 @@ def test_every_captioner_is_its_own_program(
     assert (imported.alignment_grid is None) == (opt["caption_model"] in ("show_tell", "fc", "newfc"))
 
 
-@pytest.mark.parametrize("model", ["updown", "newfc"])
-def test_its_bundle_says_what_the_program_says(
-    model: str,
-    folder: Path,
-    features: tuple[list[Path], list[tuple[Tensor, Tensor]]],
-    capsys: pytest.CaptureFixture[str],
+def test_the_command_makes_a_bundle_that_says_what_the_program_says(
+    folder: Path, features: Features, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    network, _ = written(folder, caption_model=model)
-    bundle = folder / model
+    network, _ = written(folder, caption_model="newfc")
+    bundle = folder / "newfc"
     command = ["import", str(folder / "model.pth"), str(bundle), "--as", "ruotianluo", "--json"]
     command += ["--vocabulary", str(folder / "infos.json"), "--cnn", str(folder / "resnet.pth")]
-    command += ["--grid", f"{GRID}x{GRID}", "--image-size", str(SIDE), "--pictures", str(folder / "pictures")]
+    command += ["--image-size", str(SIDE), "--pictures", str(folder / "pictures")]
     assert main(command) == 0
     line = json.loads(capsys.readouterr().out)
     assert (line["bundle"], line["passed"], line["pictures"]) == (str(bundle), True, 100)
+    says_the_same(bundle, network, features)
+    manifest = Bundle.open(bundle).manifest
+    assert manifest.name == "model"
+    assert manifest.vocabulary.size == len(WORDS) + 3, "start and padding stand behind the words"
+    assert manifest.vocabulary.end == (0,)
+    assert manifest.provenance["caption_model"] == "newfc"
+
+
+def test_the_bundle_of_one_that_looks_and_speaks(folder: Path, features: Features) -> None:
+    network, options = written(folder, caption_model="updown")
+    import_checkpoint(
+        folder / "model.pth",
+        folder / "updown",
+        "ruotianluo",
+        options=options,
+        pictures=folder / "pictures",
+        least_pictures=2 * FEW,
+        most_pictures=2 * FEW,
+    )
+    says_the_same(folder / "updown", network, features)
+    assert Bundle.open(folder / "updown").manifest.alignment_grid == (GRID, GRID)
+
+
+def says_the_same(bundle: Path, network: Any, features: Features) -> None:
+    """Greedy captions, and what they are worth."""
     paths, read = features
     with cnnrnn.load(bundle) as captioner:
         results = captioner(paths[: len(read)], beams=1)
@@ -127,10 +147,6 @@ def test_its_bundle_says_what_the_program_says(
         words, total = network.sample(*entry)
         assert result.text == " ".join(WORDS[word - 1] for word in words).replace("UNK", "<unk>")
         assert result.best.logprob == pytest.approx(total, abs=1e-3)
-    manifest = Bundle.open(bundle).manifest
-    assert manifest.vocabulary.size == len(WORDS) + 3, "start and padding stand behind the words"
-    assert manifest.vocabulary.end == (0,)
-    assert manifest.provenance["caption_model"] == model
 
 
 @pytest.mark.parametrize(
