@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ import cnnrnn
 from cnnrnn.core.errors import CheckpointError, ConfigError, OptionsError
 from cnnrnn.core.tokenizer import Tokenizer
 from cnnrnn.export.imports import Imported, ImportOptions, import_checkpoint, load_checkpoint
+from cnnrnn.export.imports.keyed import KeyMap
 from cnnrnn.models import Captioner, ModelConfig
 from tests.export.imports.trunks import SIDE, made_talkative, normalised, trained_resnet, write_pictures
 
@@ -331,3 +333,15 @@ def test_options_of_other_layouts_are_refused(write: Callable[..., ImportOptions
         load_checkpoint(tmp_path / "model.pth", "sgrvinod", options)
     with pytest.raises(OptionsError, match=r"image std = \(0.2, 0, 0.2\) must be above 0"):
         ImportOptions(std=(0.2, 0, 0.2)).image(cnnrnn.core.manifest.ImageSpec(1, 1, (0, 0, 0), (1, 1, 1)))
+
+
+def test_the_map_in_the_document_names_every_tensor(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[3] / "docs" / "import.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    (tmp_path / "keys.toml").write_text(blocks[0].replace("resnet152", "resnet18"))
+    keys = KeyMap.read(tmp_path / "keys.toml")
+    names = list(keys.network(7).state_dict())
+    assert all(any(rule.pattern.fullmatch(name) for rule in keys.rules) for name in names)
+    assert all(any(rule.pattern.fullmatch(name) for name in names) for rule in keys.rules)
+    (tmp_path / "gru.toml").write_text(f'[model]\ncell = "gru"\n[keys]\n{blocks[1]}')
+    assert [rule.gates for rule in KeyMap.read(tmp_path / "gru.toml").rules] == ["zrn"] * 3
