@@ -30,6 +30,10 @@ _OPTIONS = (*_JOINS, "rows", "columns", "transpose", "gates")
 _RANGE = re.compile(r"(\d*):(\d*)")
 
 
+class ShapeError(ValueError):
+    """A rule cannot be applied to tensors of these shapes; becomes a line of a `CheckpointError`."""
+
+
 @dataclass(frozen=True)
 class Rule:
     """How the tensors of one pattern are made.
@@ -99,41 +103,46 @@ class Rule:
         except (re.error, IndexError) as error:
             raise ConfigError(f"keys {self.pattern.pattern!r}: {self.sources}: {error}") from error
 
-    def make(self, tensors: list[Tensor]) -> Tensor | str:
-        """The tensor that the rule makes of its sources, or why it cannot."""
-        parts = [self._part_of(tensor) for tensor in tensors]
-        for part in parts:
-            if isinstance(part, str):
-                return part
-        made = [part for part in parts if isinstance(part, Tensor)]
-        shapes = [tuple(tensor.shape) for tensor in made]
+    def make(self, tensors: list[Tensor], shape: tuple[int, ...]) -> Tensor:
+        """The tensor that the rule makes of its sources, which has to be of that shape.
+
+        Raises:
+            ShapeError: it is of another one, or the sources' shapes do not allow the rule.
+        """
+        made = self._joined([self._part_of(tensor) for tensor in tensors])
+        if tuple(made.shape) != shape:
+            raise ShapeError(f"it is {tuple(made.shape)}")
+        return made.contiguous()
+
+    def _joined(self, parts: list[Tensor]) -> Tensor:
+        shapes = [tuple(part.shape) for part in parts]
         if self.join == "concat":
             if len({shape[1:] for shape in shapes}) > 1:
-                return f"{shapes} cannot stand one below the other"
-            joined = torch.cat(made)
+                raise ShapeError(f"{shapes} cannot stand one below the other")
+            joined = torch.cat(parts)
         elif len(set(shapes)) > 1:
-            return f"{shapes} cannot be added"
+            raise ShapeError(f"{shapes} cannot be added")
         else:
-            joined = made[0] if len(made) == 1 else torch.stack(made).sum(0)
+            joined = parts[0] if len(parts) == 1 else torch.stack(parts).sum(0)
         if not self.gates:
-            return joined.contiguous()
-        if joined.shape[0] % len(self.gates):
-            return f"{joined.shape[0]} rows are not {len(self.gates)} gates"
+            return joined
+        if joined.dim() == 0 or joined.shape[0] % len(self.gates):
+            raise ShapeError(f"{tuple(joined.shape)} has no rows for {len(self.gates)} gates")
         blocks = dict(zip(self.gates, joined.chunk(len(self.gates)), strict=True))
         return torch.cat([blocks[gate] for gate in self.own])
 
-    def _part_of(self, tensor: Tensor) -> Tensor | str:
+    def _part_of(self, tensor: Tensor) -> Tensor:
         shape = tuple(tensor.shape)
-        if tensor.dim() == 0:
-            return tensor if self == Rule(self.pattern, self.sources) else "a number has no parts"
         if self.transpose:
             if tensor.dim() != 2:
-                return f"{shape} cannot be transposed: it has {tensor.dim()} dimensions and not 2"
+                raise ShapeError(f"{shape} has {tensor.dim()} dimensions, and 2 can be transposed")
             tensor = tensor.T
         if self.columns is not None:
             if tensor.dim() < 2:
-                return f"{shape} has no columns"
+                raise ShapeError(f"{shape} has no columns")
             tensor = tensor[:, self.columns]
+        if self.rows is not None and tensor.dim() == 0:
+            raise ShapeError(f"{shape} has no rows")
         return tensor if self.rows is None else tensor[self.rows]
 
 

@@ -22,7 +22,7 @@ from cnnrnn.core.tokenizer import END, PAD, START, UNKNOWN, Tokenizer
 from cnnrnn.export.imports.checkpoint_file import read_tensors
 from cnnrnn.export.imports.fitting import Misfits
 from cnnrnn.export.imports.imported import IMAGENET_MEAN, IMAGENET_STD, Imported, ImportOptions
-from cnnrnn.export.imports.key_rules import Rule, rules_of
+from cnnrnn.export.imports.key_rules import Rule, ShapeError, rules_of
 from cnnrnn.export.imports.plain import PlainConfig, PlainNetwork
 from cnnrnn.export.imports.resnet import COUNTERS
 from cnnrnn.export.imports.vocabulary import Vocabulary, read_json, words_by_id
@@ -128,6 +128,7 @@ def _mapped(
     keys: KeyMap, network: nn.Module, given: dict[str, Tensor], vocabulary: Vocabulary, where: str
 ) -> dict[str, Tensor]:
     """A state dict of the network; every tensor that is missing, misshapen or left over is named."""
+    _check_words(keys, given, vocabulary, where)
     misfits, found, used = Misfits(), dict[str, Tensor](), set[str]()
     for name, own in network.state_dict().items():
         rule, sources = _rule(keys.rules, name)
@@ -139,14 +140,10 @@ def _mapped(
         elif absent:
             misfits.missing.append(f"{name} {shape}, which is made of {', '.join(absent)}")
         else:
-            made = rule.make([given[source] for source in sources])
-            told = made if isinstance(made, str) else f"it is {tuple(made.shape)}"
-            if isinstance(made, Tensor) and name == keys.embedding and made.dim() == 2:
-                vocabulary.check_rows(made.shape[0], sources[0], where)
-            if isinstance(made, str) or tuple(made.shape) != shape:
-                misfits.misshapen.append(f"{name}, of {', '.join(sources)}, has to be {shape}: {told}")
-            else:
-                found[name] = made
+            try:
+                found[name] = rule.make([given[source] for source in sources], shape)
+            except ShapeError as error:
+                misfits.misshapen.append(f"{name}, of {', '.join(sources)}, has to be {shape}: {error}")
     misfits.unused += [
         f"{name} {tuple(tensor.shape)}"
         for name, tensor in given.items()
@@ -154,6 +151,13 @@ def _mapped(
     ]
     misfits.raise_all(where, "Correct [model] and [keys], or name what is not needed in ignore.")
     return found
+
+
+def _check_words(keys: KeyMap, given: dict[str, Tensor], vocabulary: Vocabulary, where: str) -> None:
+    """Say that the vocabulary is another one before every tensor that has V rows is named for it."""
+    _, sources = _rule(keys.rules, keys.embedding)
+    if len(sources) == 1 and sources[0] in given and given[sources[0]].dim() == 2:
+        vocabulary.check_rows(given[sources[0]].shape[0], sources[0], where)
 
 
 def _rule(rules: list[Rule], name: str) -> tuple[Rule, list[str]]:

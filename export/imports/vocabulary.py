@@ -108,10 +108,10 @@ class Vocabulary:
     def output(self, weight: Tensor, bias: Tensor | None) -> nn.Linear:
         """The checkpoint's (rows, H) and (rows,), with rows that are never chosen."""
         more = len(self.copies)
-        bias = weight.new_zeros(self.rows) if bias is None else bias
+        own = weight.new_zeros(self.rows) if bias is None else bias
         linear = nn.Linear(weight.shape[1], self.size)
         linear.weight = nn.Parameter(torch.cat((weight, weight.new_zeros(more, weight.shape[1]))))
-        linear.bias = nn.Parameter(torch.cat((bias, bias.new_full((more,), NEVER))))
+        linear.bias = nn.Parameter(torch.cat((own, own.new_full((more,), NEVER))))
         return linear.requires_grad_(False)
 
 

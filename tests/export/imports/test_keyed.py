@@ -18,7 +18,7 @@ import cnnrnn
 from cnnrnn.core.errors import CheckpointError, ConfigError, OptionsError
 from cnnrnn.core.tokenizer import Tokenizer
 from cnnrnn.export.imports import Imported, ImportOptions, import_checkpoint, load_checkpoint
-from cnnrnn.export.imports.keyed import KeyMap
+from cnnrnn.export.imports.keyed import IMAGE, KeyMap
 from cnnrnn.models import Captioner, ModelConfig
 from tests.export.imports.trunks import SIDE, made_talkative, normalised, trained_resnet, write_pictures
 
@@ -332,7 +332,7 @@ def test_options_of_other_layouts_are_refused(write: Callable[..., ImportOptions
     with pytest.raises(OptionsError, match="layout sgrvinod has no use for keys"):
         load_checkpoint(tmp_path / "model.pth", "sgrvinod", options)
     with pytest.raises(OptionsError, match=r"image std = \(0.2, 0, 0.2\) must be above 0"):
-        ImportOptions(std=(0.2, 0, 0.2)).image(cnnrnn.core.manifest.ImageSpec(1, 1, (0, 0, 0), (1, 1, 1)))
+        ImportOptions(std=(0.2, 0, 0.2)).image(IMAGE)
 
 
 def test_the_map_in_the_document_names_every_tensor(tmp_path: Path) -> None:
