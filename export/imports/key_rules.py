@@ -117,7 +117,7 @@ class Rule:
     def _joined(self, parts: list[Tensor]) -> Tensor:
         shapes = [tuple(part.shape) for part in parts]
         if self.join == "concat":
-            if len({shape[1:] for shape in shapes}) > 1:
+            if () in shapes or len({shape[1:] for shape in shapes}) > 1:
                 raise ShapeError(f"{shapes} cannot stand one below the other")
             joined = torch.cat(parts)
         elif len(set(shapes)) > 1:
