@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from torch import Tensor, nn
 
-from cnnrnn.core.errors import ConfigError, OptionsError
+from cnnrnn.core.errors import CheckpointError, ConfigError, OptionsError
 from cnnrnn.core.manifest import ImageSpec, SearchDefaults
 from cnnrnn.core.tokenizer import END, PAD, START, UNKNOWN, Tokenizer
 from cnnrnn.export.imports.checkpoint_file import read_tensors
@@ -223,19 +223,25 @@ def _section(kind: type[T], name: str, content: dict[str, Any], default: T) -> T
     return dataclasses.replace(default, **lists)  # type: ignore[type-var]
 
 
+def _lines(path: Path) -> list[str]:
+    if not path.is_file():
+        raise OptionsError(f"there is no file {path}; give the vocabulary, a word a line")
+    try:
+        return path.read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"cannot read {path} as text in UTF-8: {error}") from error
+
+
 def _words(path: Path, special: dict[str, str]) -> tuple[Vocabulary, Tokenizer]:
     where = str(path)
     if path.suffix == ".txt":
-        if not path.is_file():
-            raise OptionsError(f"there is no file {path}; give the vocabulary")
-        words = path.read_text(encoding="utf-8").splitlines()
+        words = _lines(path)
     else:
         content = read_json(path, "the vocabulary")
         if isinstance(content, dict) and isinstance(content.get("model"), dict):
             tokenizer = Tokenizer.from_json(path.read_bytes())
-            return Vocabulary(
-                tuple(tokenizer.tokens(range(tokenizer.size))), tokenizer.size, (), where
-            ), tokenizer
+            pieces = tuple(tokenizer.tokens(range(tokenizer.size)))
+            return Vocabulary(pieces, tokenizer.size, (), where), tokenizer
         words = words_by_id(content, where)
     ids = {token: words.index(special[name]) for name, token in SPECIAL.items() if special[name] in words}
     for name in ("start", "end"):

@@ -106,6 +106,8 @@ def import_checkpoint(
 def _check(layout: str, options: ImportOptions) -> None:
     if layout not in LAYOUTS:
         raise OptionsError(f"layout {layout!r} is unknown; there are {', '.join(LAYOUTS)}")
+    if options.grid is not None and min(options.grid) < 1:
+        raise OptionsError(f"grid={options.grid} has no positions; give rows and columns from 1 on")
     found = LAYOUTS[layout]
     given = [entry.name for entry in dataclasses.fields(options) if getattr(options, entry.name) is not None]
     if absent := [name for name in found.needs if name not in given]:

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cnnrnn.core.errors import CheckpointError
+from cnnrnn.core.errors import CheckpointError, OptionsError
 from cnnrnn.core.extras import require
 from cnnrnn.export.imports.fitting import Shape
 
@@ -100,8 +100,18 @@ def _like_caffe(network: Any) -> None:
 
 @torch.no_grad()
 def grid_of(trunk: nn.Module, height: int, width: int) -> tuple[int, int]:
-    """(rows, columns) of the features of a picture of that size."""
-    grid = trunk(torch.zeros(1, 3, height, width))
+    """(rows, columns) of the features of a picture of that size.
+
+    Raises:
+        OptionsError: it is too small.
+    """
+    try:
+        grid = trunk(torch.zeros(1, 3, height, width))
+    except RuntimeError as error:
+        raise OptionsError(
+            f"the ResNet cannot take pictures of {height} × {width} pixels ({error}); give "
+            "a size from 32 × 32 on"
+        ) from error
     return int(grid.shape[2]), int(grid.shape[3])
 
 

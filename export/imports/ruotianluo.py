@@ -34,7 +34,7 @@ GRID = (14, 14)
 # The program takes pictures as large as they are; this size has 14 × 14 positions without pooling.
 IMAGE = ImageSpec(448, 448, IMAGENET_MEAN, IMAGENET_STD, "stretch")
 
-_REGIONS = re.compile(r"(^|[^a-z])(coco)?bu([^a-z]|$)|bottom.?up|butd", re.IGNORECASE)
+_REGIONS = re.compile(r"bu([^a-z]|$)|bottom.?up|butd", re.IGNORECASE)
 _SAMPLING = 20
 
 
@@ -94,13 +94,16 @@ class TrainingOptions:
             raise CheckpointError(
                 f"{self.where}: caption_model is {self.model!r}; {', '.join(MODELS)} are read"
             )
-        folders = [str(self.given.get(f"input_{kind}_dir") or "") for kind in ("fc", "att")]
-        names = [Path(folder).name for folder in folders if _REGIONS.search(Path(folder).name)]
-        if names or self.number("use_box", 0):
-            found = f"input_att_dir is {names[0]!r}" if names else "use_box is set"
+        options = [f"input_{kind}_dir" for kind in MODELS[self.model].reads]
+        folders = {option: Path(str(self.given.get(option) or "")).name for option in options}
+        regions = [f"{option} is {name!r}" for option, name in folders.items() if _REGIONS.search(name)]
+        if self.number("use_box", 0):
+            regions.append("use_box is set")
+        if regions:
             raise CheckpointError(
-                f"{self.where}: {found}: this captioner was trained on the regions of a bottom-up detector, "
-                "for which there is no CNN to run beside it; give one that was trained on a ResNet's features"
+                f"{self.where}: {regions[0]}: this captioner was trained on the regions of a bottom-up "
+                "detector, for which there is no CNN to run beside it; give one that was trained on a ResNet's "
+                "features"
             )
         if self.number("logit_layers", 1) > 1:
             raise CheckpointError(f"{self.where}: logit_layers is {self.given['logit_layers']}; 1 is read")
@@ -143,7 +146,7 @@ def load(checkpoint: Path, options: ImportOptions) -> Imported:
         vocabulary.tokenizer(),
         image,
         SearchDefaults(5, 5, training.longest, min_length=0, length_penalty=0.0),
-        grid if kind.attends else None,
+        grid if "att" in kind.reads else None,
         {"caption_model": training.model, "cnn": options.cnn.name, "cnn_style": style, "sizes": fitted.sizes},
     )
 

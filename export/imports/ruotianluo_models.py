@@ -54,12 +54,12 @@ class Kind:
     Attributes:
         needed: from the training's options, by name and default, to its tensors; the embedding first.
         build: its model.
-        attends: whether it looks at positions.
+        reads: which features it takes: ``"fc"``, ``"att"``, whose positions it looks at, or both.
     """
 
     needed: Callable[[Number], dict[str, Shape]]
     build: Callable[[Features, Fitted, Vocabulary], nn.Module]
-    attends: bool
+    reads: tuple[str, ...]
 
 
 def _layer(name: str, rows: Any, columns: Any) -> dict[str, Shape]:
@@ -183,18 +183,18 @@ class _Described(nn.Module):
 
 
 MODELS = {
-    "show_tell": Kind(_show_tell, _build_show_tell, False),
+    "show_tell": Kind(_show_tell, _build_show_tell, ("fc",)),
     "fc": Kind(
         _fc("img_embed", "core"),
         lambda *parts: MaxoutCaptioner(*parts, image="img_embed", core="core"),
-        False,
+        ("fc",),
     ),
     "newfc": Kind(
         _fc("fc_embed", "_core"),
         lambda *parts: MaxoutCaptioner(*parts, image="fc_embed", core="_core"),
-        False,
+        ("fc",),
     ),
-    "att2in": Kind(_att2in, MaxoutAttentionCaptioner, True),
-    "att2in2": Kind(_att2in2, MaxoutAttentionCaptioner, True),
-    "updown": Kind(_updown, UpDownCaptioner, True),
+    "att2in": Kind(_att2in, MaxoutAttentionCaptioner, ("att",)),
+    "att2in2": Kind(_att2in2, MaxoutAttentionCaptioner, ("att",)),
+    "updown": Kind(_updown, UpDownCaptioner, ("fc", "att")),
 }

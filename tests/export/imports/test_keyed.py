@@ -331,6 +331,10 @@ def test_options_of_other_layouts_are_refused(write: Callable[..., ImportOptions
         load_checkpoint(tmp_path / "model.pth", "kears", options)
     with pytest.raises(OptionsError, match="layout sgrvinod has no use for keys"):
         load_checkpoint(tmp_path / "model.pth", "sgrvinod", options)
+    with pytest.raises(OptionsError, match=r"grid=\(3, 0\) has no positions"):
+        load_checkpoint(
+            tmp_path / "model.pth", "sgrvinod", ImportOptions(vocabulary=Path("words"), grid=(3, 0))
+        )
     with pytest.raises(OptionsError, match=r"image std = \(0.2, 0, 0.2\) must be above 0"):
         ImportOptions(std=(0.2, 0, 0.2)).image(IMAGE)
 

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torchvision import models
 
-from cnnrnn.core.errors import CheckpointError
+from cnnrnn.core.errors import CheckpointError, OptionsError
 from cnnrnn.export.imports.resnet import GridPool, grid_of, plan_resnet
 from tests.export.imports.trunks import SIDE, trained_resnet
 
@@ -33,6 +33,9 @@ def test_it_is_torchvisions_grid() -> None:
     wanted = nn.Sequential(*list(network.children())[:-2])(images)
     torch.testing.assert_close(trunk(images), wanted, atol=0, rtol=0)
     assert grid_of(trunk, SIDE, 96) == (2, 3)
+    small = plan_resnet(given, "", caffe=True).load(given)
+    with pytest.raises(OptionsError, match="cannot take pictures of 2 × 2 pixels"):
+        grid_of(small, 2, 2)
 
 
 @torch.no_grad()

@@ -153,6 +153,7 @@ def says_the_same(bundle: Path, network: Any, features: Features) -> None:
     ("changes", "words"),
     [
         ({"input_att_dir": "data/cocobu_att"}, r"input_att_dir is 'cocobu_att': .* bottom-up detector"),
+        ({"input_fc_dir": "/data/f30kbu_fc"}, r"input_fc_dir is 'f30kbu_fc'"),
         ({"use_box": 1}, "use_box is set: .* bottom-up detector"),
         ({"caption_model": "transformer"}, "caption_model is 'transformer'; show_tell, fc,"),
         ({"caption_model": None}, "has no caption_model; give the options of the training as JSON"),
