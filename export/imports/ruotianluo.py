@@ -102,8 +102,8 @@ class TrainingOptions:
         if regions:
             raise CheckpointError(
                 f"{self.where}: {regions[0]}: this captioner was trained on the regions of a bottom-up "
-                "detector, for which there is no CNN to run beside it; give one that was trained on a ResNet's "
-                "features"
+                "detector, for which there is no CNN to run beside it; give one that was trained on a "
+                "ResNet's features"
             )
         if self.number("logit_layers", 1) > 1:
             raise CheckpointError(f"{self.where}: logit_layers is {self.given['logit_layers']}; 1 is read")
