@@ -22,6 +22,19 @@ _TERM = re.compile(r"(\d*)([A-Z]?)")
 
 
 @dataclass(frozen=True)
+class Source:
+    """Where tensors are from, for messages.
+
+    Attributes:
+        where: the file.
+        advice: what to do where it does not fit.
+    """
+
+    where: str
+    advice: str
+
+
+@dataclass(frozen=True)
 class Fitted:
     """Tensors whose names and shapes are those needed.
 
@@ -50,13 +63,8 @@ class Misfits:
     misshapen: list[str] = field(default_factory=list)
     unused: list[str] = field(default_factory=list)
 
-    def raise_all(self, where: str, advice: str) -> None:
-        """Raise `CheckpointError` with every line, where there is one.
-
-        Args:
-            where: the file, for the beginning of the message.
-            advice: what to do, for its end.
-        """
+    def raise_all(self, source: Source) -> None:
+        """Raise `CheckpointError` with every line, where there is one."""
         parts = [
             f"{len(lines)} {kind}:\n    " + "\n    ".join(lines)
             for kind, lines in vars(self).items()
@@ -64,16 +72,17 @@ class Misfits:
         ]
         if parts:
             raise CheckpointError(
-                f"{where} does not have the tensors of this layout. " + "\n".join(parts) + f"\n{advice}"
+                f"{source.where} does not have the tensors of this layout. "
+                + "\n".join(parts)
+                + f"\n{source.advice}"
             )
 
 
 def fit(
     needed: Mapping[str, Shape],
     given: Mapping[str, Tensor],
+    source: Source,
     *,
-    where: str,
-    advice: str,
     optional: Iterable[str] = (),
     ignored: str = "",
 ) -> Fitted:
@@ -82,7 +91,7 @@ def fit(
     Args:
         needed: name to shape; of a letter that stands alone in several shapes the first one counts.
         given: the file's.
-        where, advice: as `Misfits.raise_all` has them.
+        source: the file.
         optional: needed names that may be absent.
         ignored: a pattern of given names that may be left over.
 
@@ -108,7 +117,7 @@ def fit(
         for name, tensor in given.items()
         if name not in needed and not (ignored and re.fullmatch(ignored, name))
     ]
-    misfits.raise_all(where, advice)
+    misfits.raise_all(source)
     return Fitted(found, sizes)
 
 

@@ -20,7 +20,7 @@ from cnnrnn.core.errors import CheckpointError, ConfigError, OptionsError
 from cnnrnn.core.manifest import ImageSpec, SearchDefaults
 from cnnrnn.core.tokenizer import END, PAD, START, UNKNOWN, Tokenizer
 from cnnrnn.export.imports.checkpoint_file import read_tensors
-from cnnrnn.export.imports.fitting import Misfits
+from cnnrnn.export.imports.fitting import Misfits, Source
 from cnnrnn.export.imports.imported import IMAGENET_MEAN, IMAGENET_STD, Imported, ImportOptions
 from cnnrnn.export.imports.key_rules import Rule, ShapeError, rules_of
 from cnnrnn.export.imports.plain import PlainConfig, PlainNetwork
@@ -149,7 +149,8 @@ def _mapped(
         for name, tensor in given.items()
         if name not in used and not any(pattern.fullmatch(name) for pattern in keys.ignored)
     ]
-    misfits.raise_all(where, "Correct [model] and [keys], or name what is not needed in ignore.")
+    advice = "Correct [model] or [rnn] and [keys], or name what is not needed in ignore."
+    misfits.raise_all(Source(where, advice))
     return found
 
 

@@ -20,7 +20,7 @@ from cnnrnn.core.errors import CheckpointError, OptionsError
 from cnnrnn.core.manifest import ImageSpec, SearchDefaults
 from cnnrnn.core.tokenizer import END, PAD, START, UNKNOWN
 from cnnrnn.export.imports.checkpoint_file import read_tensors
-from cnnrnn.export.imports.fitting import Fitted, fit
+from cnnrnn.export.imports.fitting import Fitted, Source, fit
 from cnnrnn.export.imports.imported import IMAGENET_MEAN, IMAGENET_STD, Imported, ImportOptions
 from cnnrnn.export.imports.resnet import GridPool, TrunkPlan, grid_of, plan_resnet
 from cnnrnn.export.imports.ruotianluo_models import MODELS, Features
@@ -170,8 +170,9 @@ def _features(options: ImportOptions, style: str, captioner: Fitted, checkpoint:
     fitted = fit(
         plan.needed,
         given,
-        where=where,
-        advice="Give the state dict of a torchvision ResNet, or of one that was converted from Caffe.",
+        Source(
+            where, "Give the state dict of a torchvision ResNet, or of one that was converted from Caffe."
+        ),
         optional=plan.optional,
         ignored=r"fc\..*",
     )
@@ -194,8 +195,10 @@ def _captioner(checkpoint: Path, training: TrainingOptions, vocabulary: Vocabula
     return fit(
         needed,
         given,
-        where=str(checkpoint),
-        advice=f"Give the model.pth of a {training.model}, or the options that it was trained with.",
+        Source(
+            str(checkpoint),
+            f"Give the model.pth of a captioner {training.model}, or the options that it was trained with.",
+        ),
         optional=[name for name in needed if name.endswith("num_batches_tracked")],
     )
 

@@ -19,7 +19,7 @@ from cnnrnn.core.manifest import ImageSpec, SearchDefaults
 from cnnrnn.core.tokenizer import END, PAD, START, UNKNOWN
 from cnnrnn.export.cells import LayerWeights, RecurrentLayer
 from cnnrnn.export.imports.checkpoint_file import read_tensors
-from cnnrnn.export.imports.fitting import Shape, fit
+from cnnrnn.export.imports.fitting import Shape, Source, fit
 from cnnrnn.export.imports.imported import IMAGENET_MEAN, IMAGENET_STD, Imported, ImportOptions
 from cnnrnn.export.imports.linear import linear
 from cnnrnn.export.imports.resnet import GridPool, grid_of, plan_resnet
@@ -83,8 +83,9 @@ def load(checkpoint: Path, options: ImportOptions) -> Imported:
             **{_numbered(name): shape for name, shape in plan.needed.items()},
         },
         given,
-        where=where,
-        advice="Give the state dicts of this program's Encoder and DecoderWithAttention, or --as keys.",
+        Source(
+            where, "Give the state dicts of this program's Encoder and DecoderWithAttention, or --as keys."
+        ),
         optional=[_numbered(name) for name in plan.optional],
     )
     if fitted.sizes["D"] != plan.channels:

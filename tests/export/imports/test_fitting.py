@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from cnnrnn.core.errors import CheckpointError
-from cnnrnn.export.imports.fitting import Shape, fit, written
+from cnnrnn.export.imports.fitting import Shape, Source, fit, written
 
 NEEDED: dict[str, Shape] = {
     "table": ("V", "E"),
@@ -31,15 +31,15 @@ def tensors(**changes: tuple[int, ...] | None) -> dict[str, torch.Tensor]:
 
 def refusal(**changes: tuple[int, ...] | None) -> str:
     with pytest.raises(CheckpointError) as caught:
-        fit(NEEDED, tensors(**changes), where="x.pth", advice="Do this.", ignored="optimizer.*")
+        fit(NEEDED, tensors(**changes), Source("x.pth", "Do this."), ignored="optimizer.*")
     return str(caught.value)
 
 
 def test_letters_get_their_numbers() -> None:
-    fitted = fit(NEEDED, tensors(optimizer=(3,)), where="x.pth", advice="", ignored="optimizer.*")
+    fitted = fit(NEEDED, tensors(optimizer=(3,)), Source("", ""), ignored="optimizer.*")
     assert fitted.sizes == {"V": 9, "E": 3, "H": 2, "A": 5}
     assert list(fitted.tensors) == list(NEEDED)
-    assert fit(NEEDED, tensors(count=None), where="", advice="", optional=["count"]).sizes["A"] == 5
+    assert fit(NEEDED, tensors(count=None), Source("", ""), optional=["count"]).sizes["A"] == 5
 
 
 def test_everything_is_named_with_its_shape() -> None:
