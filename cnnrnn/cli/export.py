@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a checkpoint that `cnnrnn train` wrote; with --precision also a bundle's folder or name",
     )
     parser.add_argument("bundle", metavar="BUNDLE", type=Path, help="the folder to write")
-    add_gate_arguments(parser, "the checkpoint's")
+    add_gate_arguments(parser, name="the checkpoint's", others="the checkpoint's")
 
 
 def run(arguments: argparse.Namespace) -> int:

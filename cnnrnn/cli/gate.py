@@ -14,18 +14,19 @@ if TYPE_CHECKING:
     from cnnrnn.export import LoweringOptions
 
 
-def add_gate_arguments(parser: argparse.ArgumentParser, whose: str) -> None:
+def add_gate_arguments(parser: argparse.ArgumentParser, name: str, others: str) -> None:
     """What the manifest says, the gate's pictures, how weights are stored, and the lower precisions.
 
     Args:
-        whose: name, summary and license are taken where none is given, for the help.
+        name: whose name a bundle has where none is given, for the help.
+        others: likewise of its summary and license.
     """
     parser.add_argument(
         "--replace", action="store_true", help="put the new bundle in the place of the one at BUNDLE"
     )
-    parser.add_argument("--name", help=f"the bundle's name (default: {whose})")
-    parser.add_argument("--summary", help=f"one sentence about it (default: {whose})")
-    parser.add_argument("--license", help=f"the weights' license, by its SPDX name (default: {whose})")
+    parser.add_argument("--name", help=f"the bundle's name (default: {name})")
+    parser.add_argument("--summary", help=f"one sentence about it (default: {others})")
+    parser.add_argument("--license", help=f"the weights' license, by its SPDX name (default: {others})")
     parser.add_argument(
         "--pictures",
         type=Path,

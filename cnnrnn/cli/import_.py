@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     _add_files(parser.add_argument_group("what the checkpoint does not hold"))
     _add_picture(parser.add_argument_group("the picture"))
-    add_gate_arguments(parser, "the file's name for the name, none for the others")
+    add_gate_arguments(parser, name="the file's", others="none")
 
 
 def _add_files(group: argparse._ArgumentGroup) -> None:
