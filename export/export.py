@@ -10,7 +10,7 @@ import dataclasses
 import logging
 import os
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -187,10 +187,7 @@ def export_checkpoint(
     """
     from cnnrnn.training.checkpoint import load_model
 
-    known = {entry.name for entry in dataclasses.fields(ExportOptions)}
-    unknown = sorted(set(changes) - known)
-    if unknown:
-        raise OptionsError(f"{', '.join(unknown)} is no export option; there are {', '.join(sorted(known))}")
+    check_changes(changes)
     check_target(Path(target))
     loaded = load_model(Path(checkpoint))
     options = ExportOptions(
@@ -203,10 +200,26 @@ def export_checkpoint(
         alignment_grid=loaded.alignment_grid,
         questions=_gate_questions(loaded),
     )
-    options = dataclasses.replace(
+    options = with_changes(options, changes)
+    return export_bundle(loaded.model, loaded.tokenizer, target, options=options, progress=progress)
+
+
+def check_changes(changes: Mapping[str, Any]) -> None:
+    """See that each is a field of `ExportOptions`.
+
+    Raises:
+        OptionsError: one is not.
+    """
+    known = {entry.name for entry in dataclasses.fields(ExportOptions)}
+    if unknown := sorted(set(changes) - known):
+        raise OptionsError(f"{', '.join(unknown)} is no export option; there are {', '.join(sorted(known))}")
+
+
+def with_changes(options: ExportOptions, changes: Mapping[str, Any]) -> ExportOptions:
+    """The options with those of the changes that are not None."""
+    return dataclasses.replace(
         options, **{name: value for name, value in changes.items() if value is not None}
     )
-    return export_bundle(loaded.model, loaded.tokenizer, target, options=options, progress=progress)
 
 
 def _gate_questions(loaded: LoadedModel) -> GateQuestions | None:

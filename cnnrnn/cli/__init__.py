@@ -12,14 +12,15 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from types import ModuleType
 
 import cnnrnn
-from cnnrnn.cli import build, demo, doctor, eval, export, inspect, run, train
+from cnnrnn.cli import build, demo, doctor, eval, export, import_, inspect, run, train
 from cnnrnn.cli.output import print_error
 from cnnrnn.cli.usage import Parser
 from cnnrnn.core.errors import CnnrnnError, OptionsError
 
-COMMANDS = (train, eval, export, build, run, inspect, doctor, demo)
+COMMANDS = (train, eval, export, import_, build, run, inspect, doctor, demo)
 INTERRUPTED = 128 + signal.SIGINT
 
 
@@ -54,6 +55,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
 
 
+def command_name(module: ModuleType) -> str:
+    """A module's name as a command; one that is a keyword of Python has an underline behind it."""
+    return module.__name__.rpartition(".")[2].rstrip("_")
+
+
 def parser() -> Parser:
     """The whole command line, every subcommand included."""
     top = Parser(
@@ -64,7 +70,7 @@ def parser() -> Parser:
     top.add_argument("--version", action="version", version=f"cnnrnn {cnnrnn.__version__}")
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for module in COMMANDS:
-        name = module.__name__.rpartition(".")[2]
+        name = command_name(module)
         summary, _, rest = (module.__doc__ or "").partition("\n")
         command = commands.add_parser(
             name,

@@ -14,7 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cnnrnn.cli.output import Progress, note, print_json, print_line
+from cnnrnn.cli.gate import (
+    Stages,
+    add_gate_arguments,
+    check_gate_arguments,
+    lowering_options,
+    tell_result,
+)
 from cnnrnn.core import extras
 from cnnrnn.core.bundle import MANIFEST, Bundle, shipped_bundles
 from cnnrnn.core.errors import OptionsError
@@ -32,45 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a checkpoint that `cnnrnn train` wrote; with --precision also a bundle's folder or name",
     )
     parser.add_argument("bundle", metavar="BUNDLE", type=Path, help="the folder to write")
-    parser.add_argument(
-        "--replace", action="store_true", help="put the new bundle in the place of the one at BUNDLE"
-    )
-    parser.add_argument("--name", help="the bundle's name (default: the checkpoint's)")
-    parser.add_argument("--summary", help="one sentence about it (default: the checkpoint's)")
-    parser.add_argument(
-        "--license", help="the weights' license, by its SPDX name (default: the checkpoint's)"
-    )
-    parser.add_argument(
-        "--pictures",
-        type=Path,
-        metavar="FOLDER",
-        help="at least 100 pictures for the gate to caption, with --precision 300 (default: the shipped "
-        "samples)",
-    )
-    parser.add_argument(
-        "--weights",
-        choices=("fp32", "fp16"),
-        help="how weights are stored; fp16 halves the files and is widened on loading (default: fp32)",
-    )
-    group = parser.add_argument_group("precisions beside fp32")
-    group.add_argument(
-        "--precision",
-        type=_names,
-        action="extend",
-        default=[],
-        metavar="P,...",
-        help="fp16, bf16, or both with , between them: graphs that compute in it, behind a gate of their own",
-    )
-    group.add_argument(
-        "--no-doctor",
-        dest="doctor",
-        action="store_false",
-        help="refuse a precision that does not pass; by default the nodes that are the cause are found, kept "
-        "in float32, and the result is judged again",
-    )
-    group.add_argument(
-        "--doctor-report", type=Path, metavar="FILE", help="write what the doctor found as an HTML page"
-    )
+    add_gate_arguments(parser, name="the checkpoint's", others="the checkpoint's")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -85,20 +53,9 @@ def run(arguments: argparse.Namespace) -> int:
     extras.require("torch", "export")
     source = _bundle(arguments.checkpoint)
     _check(arguments, source)
-    from cnnrnn.export import LoweringOptions
-
-    lowering = LoweringOptions(tuple(arguments.precision), arguments.doctor, arguments.doctor_report)
-    lowering.check()
+    lowering = lowering_options(arguments)
     report = _export(arguments, lowering) if source is None else _lower(arguments, lowering, source)
-    size = sum(path.stat().st_size for path in arguments.bundle.rglob("*") if path.is_file())
-    if arguments.json:
-        print_json({"bundle": str(arguments.bundle), "bytes": size, **report.to_dict})
-    else:
-        print_line(report.text)
-        print_line(
-            f"wrote {arguments.bundle}, {size / 1e6:.2f} MB; "
-            f"try it with: cnnrnn run {arguments.bundle} PICTURE"
-        )
+    tell_result(arguments, report.to_dict, report.text)
     return 0
 
 
@@ -116,7 +73,7 @@ def _export(arguments: argparse.Namespace, lowering: LoweringOptions) -> _Told:
     report = export_checkpoint(
         arguments.checkpoint,
         arguments.bundle,
-        progress=_Stages(),
+        progress=Stages(),
         name=arguments.name,
         summary=arguments.summary,
         license=arguments.license,
@@ -131,7 +88,7 @@ def _lower(arguments: argparse.Namespace, lowering: LoweringOptions, source: Bun
     from cnnrnn.export import add_precisions
 
     reports = add_precisions(
-        source, arguments.bundle, lowering, pictures=arguments.pictures, progress=_Stages()
+        source, arguments.bundle, lowering, pictures=arguments.pictures, progress=Stages()
     )
     told = {name: report.to_dict() for name, report in reports.items()}
     return _Told({"precisions": told}, "\n".join(map(str, reports.values())))
@@ -150,16 +107,7 @@ def _check(arguments: argparse.Namespace, source: Bundle | None) -> None:
             f"there is no checkpoint {arguments.checkpoint}; give the last.pt or best.pt of a run's folder, "
             "or a bundle"
         )
-    if not arguments.replace and (arguments.bundle / MANIFEST).exists():
-        raise OptionsError(
-            f"{arguments.bundle} holds a bundle already; give --replace to put the new one in its place, or "
-            "another folder"
-        )
-    page = arguments.doctor_report
-    if page is not None and not arguments.doctor:
-        raise OptionsError(f"--doctor-report {page} contradicts --no-doctor; leave one of them out")
-    if page is not None and not arguments.precision:
-        raise OptionsError(f"--doctor-report {page} is about no precision; give --precision fp16")
+    check_gate_arguments(arguments)
     if source is not None and not arguments.precision:
         raise OptionsError(f"{arguments.checkpoint} is a bundle; give --precision, or a checkpoint")
     for name in ("name", "summary", "license", "weights"):
@@ -168,30 +116,3 @@ def _check(arguments: argparse.Namespace, source: Bundle | None) -> None:
                 f"--{name} {getattr(arguments, name)} is for a checkpoint, and {arguments.checkpoint} is a "
                 "bundle; leave it out"
             )
-
-
-def _names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",")]
-
-
-class _Stages:
-    """The export's progress: a bar for each stage that counts, a line for one that does not.
-
-    What the gates count are searches: each picture is searched once for each beam width. Of the doctor's
-    trials nobody knows how many there will be.
-    """
-
-    def __init__(self) -> None:
-        self._stage = ""
-        self._bar = Progress(1, "")
-
-    def __call__(self, stage: str, done: int, total: int) -> None:
-        if stage != self._stage:
-            self._stage = stage
-            self._bar = Progress(total, f"searches, {stage}")
-            if total == 1:
-                note(f"{stage} ...")
-        if total > 1:
-            self._bar.update(done)
-        elif not total:
-            note(f"{stage}: trial {done} ...")

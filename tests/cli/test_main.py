@@ -8,11 +8,12 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 import cnnrnn
-from cnnrnn.cli import COMMANDS, inspect, main, parser
+from cnnrnn.cli import COMMANDS, command_name, inspect, main, parser
 from cnnrnn.core import errors
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,7 +34,7 @@ def command(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[st
 def test_every_command_has_help_that_names_json() -> None:
     text = parser().format_help()
     for module in COMMANDS:
-        name = module.__name__.rpartition(".")[2]
+        name = command_name(module)
         assert f"    {name} " in text
         with pytest.raises(SystemExit) as stopped:
             main([name, "--help"])
@@ -41,9 +42,9 @@ def test_every_command_has_help_that_names_json() -> None:
 
 
 @pytest.mark.parametrize("module", COMMANDS)
-def test_every_command_takes_json(module: object, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_command_takes_json(module: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        main([module.__name__.rpartition(".")[2], "--help"])  # type: ignore[attr-defined]
+        main([command_name(module), "--help"])
     assert "--json" in capsys.readouterr().out
 
 
@@ -65,7 +66,7 @@ def test_a_command_line_that_cannot_be_read_is_exit_code_2(arguments: list[str])
     [
         ["--json"],
         ["fly", "--json"],
-        *([module.__name__.rpartition(".")[2], "--json", "--nonesuch"] for module in COMMANDS),
+        *([command_name(module), "--json", "--nonesuch"] for module in COMMANDS),
     ],
 )
 def test_with_json_that_is_a_line_too(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -99,6 +100,7 @@ def test_options_are_written_out_in_full() -> None:
         ["eval", "emoji", "nope"],
         ["train", "nope.toml"],
         ["export", "nope.pt", "bundle"],
+        ["import", "nope.pt", "bundle", "--as", "sgrvinod", "--vocabulary", "words.json"],
     ],
 )
 def test_what_a_command_is_about_has_to_exist(

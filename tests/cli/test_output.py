@@ -49,12 +49,12 @@ def test_on_a_terminal_progress_is_a_bar_that_ends_its_line(monkeypatch: pytest.
 
 def test_the_gates_bar_and_its_report_count_the_same(capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("torch")
-    from cnnrnn.cli.export import _Stages
+    from cnnrnn.cli.gate import Stages
     from cnnrnn.export.report import ParityReport, SearchParity
 
     searches = tuple(SearchParity(beams, 256, 256, (), ()) for beams in (1, 5))
     report = ParityReport(256, "the shipped samples", (), searches, {}, None, {})
-    _Stages()("parity", 512, 512)
+    Stages()("parity", 512, 512)
     assert capsys.readouterr().err == "512/512 searches, parity\n"
     assert str(report).startswith("parity passed over 256 pictures (the shipped samples), 512 searches\n")
 

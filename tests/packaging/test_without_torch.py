@@ -104,6 +104,10 @@ def test_it_demonstrates_the_shipped_bundle(python: Path, builder: Any, tmp_path
     [
         (["train", "config.toml"], "pip install 'cnnrnn[train]'"),
         (["export", "best.pt", "bundle"], "pip install 'cnnrnn[export]'"),
+        (
+            ["import", "state.pt", "bundle", "--as", "sgrvinod", "--vocabulary", "words.json"],
+            "pip install 'cnnrnn[export]'",
+        ),
     ],
 )
 def test_what_needs_torch_says_how_to_get_it(
