@@ -360,13 +360,13 @@ def _configured(saved: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _optimizer(model: Captioner, options: OptimConfig) -> torch.optim.AdamW:
-    """AdamW; the features' normalisation is new, as the decoder is, and learns at its rate."""
+    """AdamW; what stands between trunk and decoder is new, as the decoder is, and learns at its rate."""
     if options.encoder_learning_rate == 0:
         model.encoder.trunk.requires_grad_(False)
     groups = []
     for modules, rate in (
         ((model.encoder.trunk,), options.encoder_learning_rate),
-        ((model.encoder.norm, model.decoder), options.learning_rate),
+        ((model.encoder.norm, model.positions, model.decoder), options.learning_rate),
     ):
         parameters = [
             parameter for module in modules for parameter in module.parameters() if parameter.requires_grad

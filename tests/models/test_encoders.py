@@ -47,6 +47,9 @@ def test_grid_and_pooled(name: str, pixels: int, channels: int, side: int) -> No
     assert encoder.grid(pixels, pixels) == (side, side)
     encoder.features = "pooled"
     torch.testing.assert_close(encoder(image), grid.mean(dim=1))
+    encoder.features = "columns"
+    torch.testing.assert_close(encoder(image), grid.unflatten(1, (side, side)).mean(dim=1))
+    assert encoder.grid(pixels, pixels) == (1, side)
 
 
 @pytest.mark.slow
