@@ -69,7 +69,7 @@ MORE: list[Options] = [
         "cell": "gru",
         "conditioning": "initial_state",
         "attention": "bottom_up_top_down",
-        "features": "grid",
+        "features": "columns",
         "position_encoder": "lstm",
         "layers": 2,
         "residual": True,
