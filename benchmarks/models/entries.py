@@ -25,10 +25,8 @@ _NAMES = (
     REFERENCE,
     "efficientnet_lite0",
     "efficientnet_b0",
-    "efficientnet_v2_s",
     "convnext_tiny",
     "regnet_y_400mf",
-    "regnet_y_3_2gf",
 )
 
 _DECODERS: dict[str, dict[str, Any]] = {

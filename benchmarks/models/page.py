@@ -24,11 +24,11 @@ python -m benchmarks.models --json {file} --markdown docs/models.md
 All of torchvision's other CNNs can be named as an encoder too; these are those that the field uses. A key of
 [`[model]`](training.md#model) chooses each part.
 
-- **trained**: one step of the whole network gave every parameter a finite gradient, and the decoder then learnt {pictures}
-  pictures' captions. **parity**: the fp32 graphs on ONNX Runtime say what torch says, by the parity gate over these
+- **trained**: a step of the whole network gave every parameter a finite gradient and lowered the loss; the output layer was
+  then fitted to the captions of {pictures} pictures, so that these differ. **parity**: the fp32 graphs on ONNX Runtime say what torch says, by the parity gate over these
   pictures. **fp16**: the fp16 graphs say what fp32's say, by the precision gate, without the doctor. **engine**:
   TensorRT-RTX compiled encoder, step and search, of fp16.
-- **ms**: the medians of {repetitions} runs of the fp32 graphs on ONNX Runtime {onnxruntime}, {cores} cores of {processor};
+- **ms**: the fastest of {repetitions} runs of the fp32 graphs on ONNX Runtime {onnxruntime}, {cores} cores of {processor};
   one image of {pixels} × {pixels} pixels, {beams} beams, V {vocabulary:,}, H {hidden}. Weights are random: they cost the same.
 - **top-1** is ImageNet's, as torchvision publishes it of the weights that `pretrained = true` takes.
 """
