@@ -2,8 +2,8 @@
 
 The trunk is two convolutions, the picture 16 × 16, the words twelve; cell, conditioning, attention, features
 and tied embedding go through every combination that there is; layers and the normalisation of features take
-turns, so that each of them meets each cell, conditioning and attention. What else there is (`MORE`) is several
-options in one captioner, since an export takes seconds.
+turns, so that each of them meets each cell, conditioning and attention. What else there is (`MORE`) shares
+captioners, since an export takes seconds.
 """
 
 from __future__ import annotations

@@ -21,6 +21,7 @@ import benchmarks.models
 from benchmarks.models.entries import ENTRIES, Entry
 from benchmarks.models.measure import Row, Setup, measure
 from benchmarks.models.page import page
+from cnnrnn.core.errors import CnnrnnError
 from cnnrnn.core.storage import write_atomic
 from cnnrnn.runtime.threads import physical_cores
 
@@ -33,14 +34,16 @@ def main(argv: Sequence[str] | None = None, setup: Setup | None = None) -> int:
         description=benchmarks.models.__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--only", nargs="+", choices=names, default=names, metavar="NAME", help="rows")
+    parser.add_argument(
+        "--only", nargs="*", choices=names, default=names, metavar="NAME", help="rows; none but those kept"
+    )
     parser.add_argument("--json", type=Path, help="keep the numbers here")
     parser.add_argument("--markdown", type=Path, help="write the tables here, of all rows of the JSON")
     given = parser.parse_args(argv)
     if given.markdown is not None and given.json is None:
         parser.error("--markdown is made of the rows that --json keeps; give --json FILE too")
     setup = setup or Setup()
-    setting = describe(setup)
+    setting = describe(setup) if given.only or given.json is None else read(given.json)[0]
     rows = _kept(given.json, setting, parser) if given.json is not None else {}
     for entry in ENTRIES:
         if entry.name not in given.only:
@@ -91,8 +94,11 @@ def _alone(entry: Entry, setup: Setup) -> Row:
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         try:
             return pool.submit(measure, entry, setup).result()
+        except CnnrnnError as error:
+            failure = str(error).partition("\n")[0]
         except BrokenProcessPool:
-            return Row(entry.name, entry.kind, 0, 0, 0, failure="the process died, of too little memory maybe")
+            failure = "the process died, of too little memory maybe"
+    return Row(entry.name, entry.kind, 0, 0, 0, failure=failure)
 
 
 def _processor() -> str:

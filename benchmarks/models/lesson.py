@@ -58,9 +58,7 @@ def teach(captioner: Captioner, images: Tensor, tokenizer: Tokenizer) -> Lesson:
         captioner: without dropout and with an output layer of its own; in ``eval`` mode afterwards.
         images: (B, 3, H, W) float32, normalised, of which each gets a caption of random words.
     """
-    words = torch.randint(
-        4, tokenizer.size, (len(images), WORDS), generator=torch.Generator().manual_seed(1)
-    )
+    words = torch.randint(4, tokenizer.size, (len(images), WORDS), generator=torch.Generator().manual_seed(1))
     inputs = functional.pad(words, (1, 0), value=tokenizer.start)
     targets = functional.pad(words, (0, 1), value=tokenizer.end)
     few = slice(0, max(2, len(images) // 2))

@@ -42,7 +42,7 @@ class Setup:
     Attributes:
         pixels: a side of the picture.
         vocabulary: V.
-        hidden, embedding: of the decoder, and ``hidden`` / 2 of attention and of each direction over positions.
+        hidden, embedding: of the decoder; attention and each direction over positions have ``hidden`` / 2.
         pictures: of the shipped samples, that are taught and that the gates decode.
         beams: of the search that the gates, the engines and the step's time are for.
         repetitions: of what is timed.
@@ -171,9 +171,7 @@ def _accuracy(encoder: str) -> float | None:
     return float(models.get_model_weights(encoder).DEFAULT.meta["_metrics"]["ImageNet-1K"]["acc@1"])
 
 
-def _export(
-    captioner: Captioner, tokenizer: Tokenizer, image: ImageSpec, setup: Setup, folder: Path
-) -> bool:
+def _export(captioner: Captioner, tokenizer: Tokenizer, image: ImageSpec, setup: Setup, folder: Path) -> bool:
     attends = captioner.config.attention != "none"
     options = ExportOptions(
         name="measured",
@@ -209,9 +207,7 @@ def _time(bundle: Bundle, pixels: np.ndarray, setup: Setup, row: Row) -> None:
     tokens = backend.from_host(np.full((1, setup.beams), 5, np.int32))
     parents = backend.from_host(np.arange(setup.beams, dtype=np.int32)[None])
     row.encoder_ms = _fastest_ms(lambda: backend.encode(pixels[:1]), setup.repetitions)
-    row.step_ms = _fastest_ms(
-        lambda: backend.step(tokens, parents, state, encoded.memory), setup.repetitions
-    )
+    row.step_ms = _fastest_ms(lambda: backend.step(tokens, parents, state, encoded.memory), setup.repetitions)
     backend.close()
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -22,7 +24,7 @@ class AdaptiveDecoder(Decoder):
     what the image really got.
     """
 
-    def _cell_kinds(self) -> list[type[LSTMCell] | type[GRUCell]]:
+    def _cell_kinds(self) -> Sequence[type[LSTMCell] | type[GRUCell]]:
         return [LSTMCell] * (self.config.layers - 1) + [SentinelLSTMCell]
 
     def _add_attention(self, features: int) -> None:

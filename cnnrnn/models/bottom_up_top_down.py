@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch import Tensor, nn
 
 from cnnrnn.models.attention import AdditiveAttention
@@ -13,14 +15,14 @@ class BottomUpTopDownDecoder(Decoder):
     """The attention cell reads the word, the image's mean feature and the language cell's last hidden state;
     its own hidden state asks where to look; the language cell reads both (section 3.2, with an LSTM).
 
-    The attention cell is layer 0 of the state (``h0``, ``c0``), the language cells are the ``layers`` above it
+    The attention cell is layer 0 of the state (``h0``, ``c0``), the language cells are the ``layers`` above
     (the paper has one). ``conditioning = "every_step"`` starts from zeros, as the paper does;
     ``"initial_state"`` makes the state of the image. A GRU takes the LSTM's place as it is.
     """
 
     sees_image = True
 
-    def _cell_kinds(self) -> list[type[LSTMCell] | type[GRUCell]]:
+    def _cell_kinds(self) -> Sequence[type[LSTMCell] | type[GRUCell]]:
         return [CELLS[self.config.cell]] * (1 + self.config.layers)
 
     def _add_attention(self, features: int) -> None:

@@ -1,7 +1,8 @@
 """Recurrent cells as matrix products and activations, so that every runtime fuses them the same way.
 
-With ``layer_norm`` they are those of Ba et al. 2016 (arXiv 1607.06450, supplement): the input's and the state's
-products are normalised each by itself before they are added, and so is an LSTM's cell state where it is shown.
+With ``layer_norm`` they are those of Ba et al. 2016 (arXiv 1607.06450, supplement): the input's and the
+state's products are normalised each by itself before they are added, and so is an LSTM's cell state where it
+is shown.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ class _Cell(nn.Module):
         self.recurrent = nn.Linear(hidden, self.gates * hidden, bias=bias and not layer_norm)
 
     def initialise(self) -> None:
-        """Gives the state's products orthogonal matrices (Saxe et al. 2014), which neither grow nor shrink."""
+        """Makes the recurrent matrices orthogonal (Saxe et al. 2014): states neither grow nor shrink."""
         for weight in self.recurrent.weight.chunk(self.gates):
             nn.init.orthogonal_(weight)
 
@@ -43,7 +44,7 @@ class _Cell(nn.Module):
 
 
 class LSTMCell(_Cell):
-    """One LSTM step (Hochreiter & Schmidhuber 1997) with :class:`torch.nn.LSTMCell`'s gate order i, f, g, o."""
+    """One LSTM step (Hochreiter & Schmidhuber 1997) in :class:`torch.nn.LSTMCell`'s gate order i, f, g, o."""
 
     gates = 4
     state_names = ("h", "c")
@@ -55,7 +56,7 @@ class LSTMCell(_Cell):
         self.norm_cell = self._norm(1)
 
     def initialise(self) -> None:
-        """As :class:`_Cell`; what opens the forget gate is, normalised, here: see :meth:`open_forget_gate`."""
+        """Likewise; a normalised cell has the bias that opens its forget gate (:meth:`open_forget_gate`)."""
         super().initialise()
         if isinstance(self.norm_input, nn.LayerNorm):
             self.open_forget_gate(self.norm_input.bias)
@@ -84,7 +85,7 @@ class LSTMCell(_Cell):
 
 
 class SentinelLSTMCell(LSTMCell):
-    """An LSTM step whose fifth gate shows a visual sentinel (Lu et al. 2017, arXiv 1612.01887, equations 9, 10).
+    """An LSTM step whose fifth gate shows a visual sentinel (Lu et al. 2017, equations 9 and 10).
 
     ``sigmoid(W_x x + W_h h) * tanh(c)``, from the same input and states as the other gates. :meth:`forward`
     takes (..., 5H) inputs and gives the next hidden and cell state and the sentinel, each (..., H).
@@ -122,7 +123,7 @@ class GRUCell(_Cell):
         return (n + z * (h - n),)
 
     def _normalised(self, products: Tensor, of_gates: nn.Module, of_new: nn.Module) -> tuple[Tensor, ...]:
-        gates, new = products.split([2 * self.hidden, self.hidden], dim=-1)
+        gates, new = torch.split(products, [2 * self.hidden, self.hidden], dim=-1)
         return (*of_gates(gates).chunk(2, dim=-1), of_new(new))
 
 

@@ -141,8 +141,8 @@ def _check_positions(config: ModelConfig) -> None:
         )
     if config.position_encoder != "none" and config.features == "pooled":
         raise ConfigError(
-            f"position_encoder = {config.position_encoder!r} reads one position after the other, and features "
-            "= 'pooled' leaves one; set features = 'grid' or 'columns', or position_encoder = 'none'"
+            f"position_encoder = {config.position_encoder!r} reads one position after the other, and "
+            "features = 'pooled' leaves one; set features = 'grid' or 'columns', or position_encoder = 'none'"
         )
     if config.gate and config.attention != "additive":
         raise ConfigError(

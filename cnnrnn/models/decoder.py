@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -56,7 +58,7 @@ class Decoder(nn.Module):
             self.output.weight = self.embedding.weight
         self._initialise()
 
-    def _cell_kinds(self) -> list[type[LSTMCell] | type[GRUCell]]:
+    def _cell_kinds(self) -> Sequence[type[LSTMCell] | type[GRUCell]]:
         """The cells from the word upwards."""
         return [CELLS[self.config.cell]] * self.config.layers
 

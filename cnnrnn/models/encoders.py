@@ -54,7 +54,7 @@ class Encoder(nn.Module):
         return self
 
     def forward(self, image: Tensor) -> Tensor:
-        """(B, 3, H, W) float32 to (B, P, D) positions in row order, columns from the left, or (B, D) pooled."""
+        """(B, 3, H, W) float32 to (B, P, D), positions in row order or columns from the left, or (B, D)."""
         grid = self.norm(self.trunk(image))
         if self.features == "columns":
             return grid.mean(dim=2).transpose(1, 2)

@@ -30,7 +30,7 @@ def test_gru_equals_torch() -> None:
 
 @pytest.mark.parametrize("kind", [LSTMCell, SentinelLSTMCell])
 def test_normalised_lstm_follows_ba(kind: type[LSTMCell]) -> None:
-    """Equations 20 to 22 of their supplement, each normalisation written out; the sentinel is a fifth gate."""
+    """Equations 20 to 22 of their supplement, each normalisation written out; a sentinel is a fifth gate."""
     torch.manual_seed(0)
     cell = kind(7, layer_norm=True)
     moved(cell)

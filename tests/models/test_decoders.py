@@ -64,8 +64,7 @@ def test_bottom_up_top_down_follows_anderson(cell: str) -> None:
     hidden = first_of(attends(first, given(parts(state, 0))))
     attention = decoder.attention
     energies = [
-        attention.score.weight[0]
-        @ torch.tanh(attention.key(position) + attention.query.weight @ hidden[0])
+        attention.score.weight[0] @ torch.tanh(attention.key(position) + attention.query.weight @ hidden[0])
         for position in positions
     ]
     wanted = torch.stack(energies).softmax(0)
@@ -84,7 +83,7 @@ def test_bottom_up_top_down_follows_anderson(cell: str) -> None:
 
 def given(state: tuple[Tensor, ...]) -> Tensor | tuple[Tensor, ...]:
     """As torch's cells take it."""
-    return state if len(state) > 1 else state[0]
+    return state[0] if len(state) == 1 else state
 
 
 def first_of(result: Tensor | tuple[Tensor, ...]) -> Tensor:
