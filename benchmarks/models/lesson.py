@@ -16,7 +16,7 @@ LEARNING_RATE = 1e-3
 # What the output layer is to say of a caption's next word, the rest being about 0: of 10,000 words it is then
 # chosen with a probability of 99.7 %, and by no rounding.
 SURE = 15.0
-# The stronger, the less the output amplifies what rounding does to a state: the strongest that learns is taken.
+# The stronger, the less the output layer amplifies a rounding; the strongest that learns is taken.
 RIDGES = tuple(10.0**-power for power in range(2, 10))
 # Nats a word: a probability of 95 %.
 LEARNED = 0.05

@@ -29,9 +29,9 @@ All of torchvision's other CNNs can be named as an encoder too; these are those 
 - **parity**: the fp32 graphs on ONNX Runtime say what torch says, by the parity gate over these pictures.
 - **fp16**: the fp16 graphs say what fp32's say, by the precision gate, without the doctor.
 - **engine**: TensorRT-RTX compiled encoder, step and search: of fp16, or of fp32 where fp16 did not pass.
-- **ms**: the fastest of {repetitions} runs of the fp32 graphs on ONNX Runtime {onnxruntime}, {cores} cores of a
-  machine on which others were at work ({processor}); one image of {pixels} × {pixels} pixels,
-  {beams} beams, V {vocabulary:,}, H {hidden}. Weights are random: they cost the same.
+- **ms**: the fastest of {repetitions} runs of the fp32 graphs on ONNX Runtime {onnxruntime}, {cores} cores
+  ({processor}) on which others were at work too; one image of {pixels} × {pixels} pixels, {beams} beams,
+  V {vocabulary:,}, H {hidden}. Weights are random: they cost the same.
 - **MB**: the bundle with its fp32 graphs, 10^6 bytes.
 - **top-1** is ImageNet's, as torchvision publishes it of the weights that `pretrained = true` takes.
 """
