@@ -26,7 +26,8 @@ class Hypothesis:
             token was allowed.
         token_logprobs: each token's log-probability, L of them.
         alignment: (L, P) float32, where the decoder looked when it chose each token, each row's sum 1 where
-            the attention is a softmax; None where the model has no attention.
+            the attention is a softmax over the positions; of adaptive attention, whose softmax is over a
+            sentinel too, it is 1 less the sentinel's share. None where the model has no attention.
     """
 
     text: str

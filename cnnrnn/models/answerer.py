@@ -6,8 +6,9 @@ from torch import Tensor, nn
 
 from cnnrnn.models.captioner import about, teacher_forced
 from cnnrnn.models.config import ModelConfig
-from cnnrnn.models.decoder import Decoder
+from cnnrnn.models.decoders import build_decoder
 from cnnrnn.models.encoders import build_encoder
+from cnnrnn.models.positions import build_position_encoder
 from cnnrnn.models.question import Fusion, QuestionEncoder
 
 
@@ -33,13 +34,14 @@ class Answerer(nn.Module):
         super().__init__()
         self.config = config
         self.encoder = build_encoder(config, load_pretrained=load_pretrained)
+        self.positions, features = build_position_encoder(config, self.encoder.channels)
         self.question = QuestionEncoder(config, question_vocabulary)
-        self.fusion = Fusion(self.encoder.channels, config.question_hidden, config.fusion)
-        self.decoder = Decoder(config, config.fusion, vocabulary)
+        self.fusion = Fusion(features, config.question_hidden, config.fusion)
+        self.decoder = build_decoder(config, config.fusion, vocabulary)
 
     def encode_image(self, image: Tensor) -> dict[str, Tensor]:
         """(B, 3, H, W) float32, normalised, to the ``features``, (B, P, D) or (B, D), of any question."""
-        return {"features": self.encoder(image)}
+        return {"features": self.positions(self.encoder(image))}
 
     def encode(self, seen: dict[str, Tensor], question: Tensor, question_length: Tensor) -> dict[str, Tensor]:
         """What was seen, looked at as the question asks, to the memory: names to (B, ...) tensors.

@@ -21,8 +21,13 @@ class AdditiveAttention(nn.Module):
 
     def forward(self, hidden: Tensor, keys: Tensor) -> Tensor:
         """(B, K, H) hidden states and (B, P, A) keys to the (B, K, P) alignment, each row summing to 1."""
-        energy = torch.tanh(keys.unsqueeze(1) + self.query(hidden).unsqueeze(2))
-        return torch.softmax(self.score(energy).squeeze(-1), dim=-1)
+        return torch.softmax(self.scores(self.query(hidden), keys), dim=-1)
+
+    def scores(self, query: Tensor, keys: Tensor) -> Tensor:
+        """(B, K, A) queries, W_q h, and (B, P, A) keys to the (B, K, P) scores before the softmax."""
+        energy = torch.tanh(keys.unsqueeze(1) + query.unsqueeze(2))
+        scores: Tensor = self.score(energy).squeeze(-1)
+        return scores
 
 
 class MultiplicativeAttention(nn.Module):

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from cnnrnn.models.config import ModelConfig
-from cnnrnn.models.decoder import Decoder
+from cnnrnn.models.decoders import build_decoder
 from cnnrnn.models.encoders import build_encoder
+from cnnrnn.models.positions import build_position_encoder
 
 
 class Captioner(nn.Module):
@@ -25,11 +26,12 @@ class Captioner(nn.Module):
         super().__init__()
         self.config = config
         self.encoder = build_encoder(config, load_pretrained=load_pretrained)
-        self.decoder = Decoder(config, self.encoder.channels, vocabulary)
+        self.positions, features = build_position_encoder(config, self.encoder.channels)
+        self.decoder = build_decoder(config, features, vocabulary)
 
     def encode(self, image: Tensor) -> dict[str, Tensor]:
         """(B, 3, H, W) float32, normalised, to the memory: names to (B, ...) tensors."""
-        return self.decoder.memory(self.encoder(image))
+        return self.decoder.memory(self.positions(self.encoder(image)))
 
     def initial_state(self, memory: dict[str, Tensor]) -> dict[str, Tensor]:
         """The state before the start token: names to (B, H) tensors."""

@@ -54,15 +54,17 @@ class Encoder(nn.Module):
         return self
 
     def forward(self, image: Tensor) -> Tensor:
-        """(B, 3, H, W) float32 to (B, P, D) positions in row order, or (B, D) pooled."""
+        """(B, 3, H, W) float32 to (B, P, D), positions in row order or columns from the left, or (B, D)."""
         grid = self.norm(self.trunk(image))
+        if self.features == "columns":
+            return grid.mean(dim=2).transpose(1, 2)
         if self.features == "pooled":
             return grid.mean(dim=(2, 3))
         return grid.flatten(2).transpose(1, 2)
 
     @torch.no_grad()
     def grid(self, height: int, width: int) -> tuple[int, int]:
-        """The feature grid (h, w) of an image of that size; (1, 1) when pooled.
+        """The feature grid (h, w) of an image of that size; (1, w) of columns, (1, 1) when pooled.
 
         Raises:
             ConfigError: the trunk cannot take that size.
@@ -79,7 +81,8 @@ class Encoder(nn.Module):
                 "it takes, or choose another encoder"
             ) from error
         self.train(was_training)
-        return (1, 1) if self.features == "pooled" else (int(shape[2]), int(shape[3]))
+        rows, columns = int(shape[2]), int(shape[3])
+        return {"grid": (rows, columns), "columns": (1, columns), "pooled": (1, 1)}[self.features]
 
 
 def build_encoder(config: ModelConfig, *, load_pretrained: bool = True) -> Encoder:

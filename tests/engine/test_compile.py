@@ -11,7 +11,7 @@ import pytest
 
 from cnnrnn.core.bundle import Bundle, shipped_bundles
 from cnnrnn.runtime.engine import report
-from tests.captioner_grid import VALID, CaptionerGrid, Options, named
+from tests.captioner_grid import EVERY, CaptionerGrid, Options, named
 from tests.engine.rigs.compiler import Compiler
 from tests.engine.rigs.graphs import BEAMS, DTYPES, PRECISIONS, TURING, Graph, model_graphs, select_graphs
 
@@ -26,7 +26,7 @@ def begun(request: pytest.FixtureRequest, captioner_grid: CaptionerGrid, compile
     """The compiler, at work on all that this module's captioners need: while the next one is exported."""
     specs = [getattr(item, "callspec", None) for item in request.session.items]
     chosen = [spec.params.get("options") for spec in specs if spec is not None]
-    for options in VALID:
+    for options in EVERY:
         if not any(options is other for other in chosen):
             continue
         with contextlib.suppress(Exception):  # its own test meets it again
@@ -39,14 +39,14 @@ def begun(request: pytest.FixtureRequest, captioner_grid: CaptionerGrid, compile
 
 @pytest.mark.slow
 @pytest.mark.parametrize("precision", PRECISIONS)
-@pytest.mark.parametrize("options", VALID, ids=named)
+@pytest.mark.parametrize("options", EVERY, ids=named)
 def test_captioner(options: Options, precision: str, captioner_grid: CaptionerGrid, begun: Compiler) -> None:
     folder = captioner_grid.exported(options).folder
     _compile([*model_graphs(folder, precision), *select_graphs(folder, BEAMS)], begun)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("options", VALID, ids=named)
+@pytest.mark.parametrize("options", EVERY, ids=named)
 def test_captioner_in_fp32_is_refused_for_turing(
     options: Options, captioner_grid: CaptionerGrid, compiler: Compiler
 ) -> None:

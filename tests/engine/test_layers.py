@@ -10,7 +10,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from tests.captioner_grid import VALID, CaptionerGrid, Options, named
+from tests.captioner_grid import EVERY, VALID, CaptionerGrid, Options, named
 from tests.engine.rigs import layers
 from tests.engine.rigs.compiler import Compiler
 from tests.engine.rigs.graphs import BEAMS, PRECISIONS, Graph, model_graphs, select_graphs
@@ -22,7 +22,7 @@ ACTIVATIONS = ("Sigmoid", "Tanh")
 
 @pytest.mark.slow
 @pytest.mark.parametrize("precision", PRECISIONS)
-@pytest.mark.parametrize("options", VALID, ids=named)
+@pytest.mark.parametrize("options", EVERY, ids=named)
 def test_captioner(
     options: Options, precision: str, captioner_grid: CaptionerGrid, compiler: Compiler
 ) -> None:
@@ -50,7 +50,7 @@ def test_select(captioner_grid: CaptionerGrid, compiler: Compiler) -> None:
 
 
 def test_the_table_is_of_these_captioners() -> None:
-    grid = {f"{named(options)}/{precision}" for options in VALID for precision in PRECISIONS}
+    grid = {f"{named(options)}/{precision}" for options in EVERY for precision in PRECISIONS}
     shipped = {f"{name}/{precision}" for name, precision in layers.every_captioner()}
     assert set(LIMITS) == grid | shipped | {"grid/select"}
 

@@ -24,7 +24,9 @@ def config(encoder: str, **options: object) -> ModelConfig:
         ("vgg16", 64, 512, 2),
         ("resnet18", 64, 512, 2),
         ("resnet50", 64, 2048, 2),
+        ("resnext50_32x4d", 64, 2048, 2),
         ("densenet121", 64, 1024, 2),
+        ("mobilenet_v2", 64, 1280, 2),
         ("mobilenet_v3_small", 64, 576, 2),
         ("squeezenet1_1", 64, 512, 3),
         ("convnext_tiny", 64, 768, 2),
@@ -47,6 +49,9 @@ def test_grid_and_pooled(name: str, pixels: int, channels: int, side: int) -> No
     assert encoder.grid(pixels, pixels) == (side, side)
     encoder.features = "pooled"
     torch.testing.assert_close(encoder(image), grid.mean(dim=1))
+    encoder.features = "columns"
+    torch.testing.assert_close(encoder(image), grid.unflatten(1, (side, side)).mean(dim=1))
+    assert encoder.grid(pixels, pixels) == (1, side)
 
 
 @pytest.mark.slow

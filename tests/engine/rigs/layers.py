@@ -93,14 +93,14 @@ def every_captioner() -> list[tuple[str, str]]:
 
 
 def _write(words: Sequence[str]) -> None:
-    from tests.captioner_grid import VALID, CaptionerGrid, named
+    from tests.captioner_grid import EVERY, VALID, CaptionerGrid, named
 
     before = read_limits() if words else {}
     compiler = Compiler()
     with tempfile.TemporaryDirectory() as folder, read_once():
         grid = CaptionerGrid(Path(folder))
         wanted: dict[str, Callable[[], Iterable[Graph]]] = {}
-        for options, precision in itertools.product(VALID, PRECISIONS):
+        for options, precision in itertools.product(EVERY, PRECISIONS):
             wanted[f"{named(options)}/{precision}"] = partial(_of_grid, grid, options, precision)
         wanted["grid/select"] = partial(_of_grid, grid, VALID[0], "select")
         for name, precision in every_captioner():
