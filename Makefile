@@ -7,7 +7,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-oracles test-install engine-bindings pycuda lint format
-.PHONY: train-emoji judge-emoji train-vqa opencv-extra clean
+.PHONY: train-emoji judge-emoji train-vqa judge-stamps opencv-extra clean
 
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check
@@ -39,6 +39,7 @@ help:
 	@echo "make test-install  install as a newcomer would, in a fresh environment, and run the demo there"
 	@echo "make lint          ruff, mypy, pyright and the import contracts"
 	@echo "make train-emoji   fetch the pictures by npm and train the shipped bundle again"
+	@echo "make judge-stamps  train captions of Tux Paint's stamps, part by part of the recipe; write docs/stamps.md"
 	@echo "make train-vqa     train the shipped bundle that answers questions, and write docs/vqa.md"
 	@echo "make judge-emoji   train it without each vendor in turn, and score it on that vendor; write docs/emoji.md"
 
@@ -109,6 +110,11 @@ train-vqa: $(VENV)/.installed-test
 	$(VENV)/bin/cnnrnn export runs/vqa/last.pt cnnrnn/bundles/vqa --weights fp16 --precision fp16 --replace \
 	  --pictures $$($(PY) -c 'import easy_vqa, os; print(os.path.dirname(easy_vqa.__file__))')/data/test/images
 	$(VENV)/bin/cnnrnn eval vqa --split test --card docs/vqa.md
+
+judge-stamps: $(VENV)/.installed-test
+	$(INSTALL) resvg-py
+	test -d data/stamps || $(PY) examples/stamps/fetch.py data/stamps
+	$(PY) examples/stamps/table.py
 
 clean:
 	rm -rf build dist *.egg-info demo.html .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -16,19 +16,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from cnnrnn.core.manifest import ImageSpec
-from cnnrnn.data.pictures import read_picture
-from cnnrnn.data.readers import Sample, read_captions
+from cnnrnn.data.readers import read_captions
 from cnnrnn.evaluation import evaluate, score_captions
 from cnnrnn.export import export_checkpoint
 from cnnrnn.models.config import ModelConfig
 from cnnrnn.models.encoders import Encoder, build_encoder
-from cnnrnn.runtime.image import fit
 from cnnrnn.training import TrainConfig, load_model, train
-from cnnrnn.training.forward import Normalise
+from cnnrnn.training.nearest import nearest_captions
 
 VENDORS = ("noto", "twemoji", "openmoji")
 UNSEEN = "fluent"
@@ -108,26 +103,11 @@ def scored(bundle: Path, vendor: str, data: Path, checkpoint: Path, known: list[
 
 
 def nearest(encoder: Encoder, image: ImageSpec, vendor: Path, known: list[Path]) -> dict[str, Any]:
-    """The floor: each picture gets the name of the known one with the nearest pooled features (cosine)."""
+    """The floor: each picture gets the name of the known one with the nearest pooled features."""
     unknown = read_captions(vendor)
     library = [sample for folder in known for sample in read_captions(folder)]
-    keys, queries = pooled(encoder, image, library), pooled(encoder, image, unknown)
-    best = (queries @ keys.T).argmax(dim=1).tolist()
-    texts = [library[number].captions[0] for number in best]
+    texts = nearest_captions(encoder, image, library, unknown)
     return score_captions(texts, [sample.captions for sample in unknown]).values
-
-
-@torch.no_grad()
-def pooled(encoder: Encoder, image: ImageSpec, samples: list[Sample]) -> Tensor:
-    """Unit-length features averaged over positions, one row a picture."""
-    encoder.eval()
-    normalise = Normalise(image, torch.device("cpu"))
-    rows = []
-    for start in range(0, len(samples), 64):
-        pictures = [fit(read_picture(sample.image), image) for sample in samples[start : start + 64]]
-        batch = torch.stack([torch.from_numpy(picture).permute(2, 0, 1) for picture in pictures])
-        rows.append(encoder(normalise(batch)).mean(dim=1))
-    return torch.nn.functional.normalize(torch.cat(rows), dim=1)
 
 
 def write(path: Path, result: dict[str, Any]) -> None:
