@@ -78,6 +78,7 @@ def _describe(manifest: Manifest) -> list[str]:
                 ("license", manifest.license or "not stated"),
                 ("image", f"{image.height} × {image.width}, {image.resize}"),
                 ("vocabulary", f"{vocabulary.size} tokens"),
+                *_questions(manifest),
                 (
                     "search",
                     f"{search.beams} beams (up to {search.max_beams}), "
@@ -108,6 +109,14 @@ def _describe(manifest: Manifest) -> list[str]:
         for role, graph in graphs.items():
             lines += ["", f"{precision} {role}: {graph.file}", *_tensors(graph)]
     return lines
+
+
+def _questions(manifest: Manifest) -> list[tuple[str, str]]:
+    asked = manifest.question
+    if asked is None:
+        return []
+    said = f"up to {asked.max_length} of {asked.size} tokens, such as {asked.examples[0]!r}"
+    return [("questions", said)]
 
 
 def _ranges(names: Iterable[str]) -> str:

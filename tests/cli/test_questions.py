@@ -106,3 +106,15 @@ def test_captions_are_not_judged_as_answers(capsys: pytest.CaptureFixture[str]) 
 def test_without_data_a_bundle_needs_a_recipe_with_some(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["eval", "emoji"]) == 2
     assert "DATA is not given, and the split test of the bundle 'emoji'" in capsys.readouterr().err
+
+
+def test_the_demo_asks_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = tmp_path / "demo.html"
+    assert main(["demo", "--bundle", "vqa", "--output", str(page)]) == 2
+    assert "the demo asks none; see cnnrnn run vqa PICTURE --question" in capsys.readouterr().err
+    assert not page.exists()
+
+
+def test_inspect_says_what_may_be_asked(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", "vqa"]) == 0
+    assert "up to 16 of 30 tokens, such as 'what is the blue shape?'" in capsys.readouterr().out
