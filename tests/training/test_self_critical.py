@@ -81,8 +81,8 @@ def test_the_baseline_is_greedy_decoding_without_dropout(tiny: TrainConfig) -> N
     assert trainer.model.decoder.training
     trainer.model.eval()
     tokenizer = trainer.parts.tokenizer
-    images = trainer.evaluated.normalise(share.batch.images)
-    expected = greedy_captions(trainer.model, trainer.model.encode(images), tokenizer, config.data.max_length)
+    memory = trainer.evaluated.memory(share.batch)
+    expected = greedy_captions(trainer.model, memory, tokenizer, config.data.max_length)
     assert [tokenizer.decode(row) for row in words[:, 0].tolist()] == expected
 
 
