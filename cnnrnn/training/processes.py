@@ -48,7 +48,7 @@ class Processes:
         distributed.all_reduce(total)
         return list(map(float, total.tolist()))
 
-    def stretch(self, values: Sequence[T]) -> Sequence[T]:
+    def stretch(self, values: list[T]) -> list[T]:
         """This process's part of what is shared out: neighbours, so that one picture's stay together."""
         size = len(values)
         return values[size * self.rank // self.count : size * (self.rank + 1) // self.count]
