@@ -135,7 +135,7 @@ def _of_one_picture(dataset: CaptionDataset, examples: Sequence[int]) -> list[li
 
 
 class ShareSampler(Sampler[list[Draw]]):
-    """One process's draws of each batch: every n-th of what a lone process would have.
+    """One process's draws of each batch: a stretch of what a lone process would have.
 
     An epoch's order is a function of (seed, epoch), so that a run goes on with any batch of it. With
     ``groups``, the places in ``examples`` of those that are drawn one after the other.
@@ -174,7 +174,7 @@ class ShareSampler(Sampler[list[Draw]]):
     def shares(self) -> Iterator[tuple[list[Draw], bool]]:
         """This process's draws of each batch, and whether they are spare."""
         for draws in self.whole():
-            own = draws[self.processes.rank :: self.processes.count]
+            own = self.processes.stretch(draws)
             yield own or draws[:1], not own
 
     def __iter__(self) -> Iterator[list[Draw]]:

@@ -6,12 +6,14 @@ import contextlib
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import distributed, nn
 
 from cnnrnn.core.errors import CnnrnnError, ConfigError, TrainingError
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -46,14 +48,18 @@ class Processes:
         distributed.all_reduce(total)
         return list(map(float, total.tolist()))
 
-    def gather(self, values: Sequence[Any]) -> list[Any]:
-        """The values of all processes, taken in turns: what was dealt out in turns is in order again."""
+    def stretch(self, values: list[T]) -> list[T]:
+        """This process's part of what is shared out: neighbours, so that one picture's stay together."""
+        size = len(values)
+        return values[size * self.rank // self.count : size * (self.rank + 1) // self.count]
+
+    def gather(self, values: Sequence[T]) -> list[T]:
+        """The values of all processes, the first one's first."""
         if self.count == 1:
             return list(values)
         parts: list[Any] = [None] * self.count
         distributed.all_gather_object(parts, list(values))
-        longest = max(map(len, parts))
-        return [part[turn] for turn in range(longest) for part in parts if turn < len(part)]
+        return [value for part in parts for value in part]
 
     def same(self, values: dict[str, float]) -> dict[str, float]:
         """The first process's values, so that all of them decide alike."""
