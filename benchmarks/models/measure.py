@@ -33,6 +33,7 @@ from cnnrnn.runtime.ort_cpu import OrtCpuBackend
 from cnnrnn.training.trainer import Normalise
 
 WARM_UP = 3
+FAILURE = 300
 
 
 @dataclass(frozen=True)
@@ -92,8 +93,8 @@ class Row:
     failure: str = ""
 
     def fail(self, sentence: object) -> None:
-        """Keep the first line of the first thing that failed."""
-        self.failure = self.failure or str(sentence).partition("\n")[0]
+        """Keep the beginning of the first thing that failed, as one line."""
+        self.failure = self.failure or " ".join(str(sentence).split())[:FAILURE]
 
 
 def measure(entry: Entry, setup: Setup) -> Row:
