@@ -90,14 +90,17 @@ def _train(
 def _settle(captioner: Captioner, images: Tensor) -> None:
     """Batch normalisation learns what these pictures are, in one pass in the place of many.
 
-    And what noise is, which is what `check_model` shows a model: far from what it knows, a deep network of
-    random weights amplifies roundings beyond any tolerance.
+    The trunk's learns what noise is too, which is what `check_model` shows a model: far from what it knows, a
+    deep network of random weights amplifies roundings beyond any tolerance. The features' does not: pictures
+    are more like each other than like noise, and are to be told apart.
     """
     for module in captioner.encoder.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = 1.0
     noise = torch.randn(images.shape, generator=torch.Generator().manual_seed(2))
     captioner.encoder(torch.cat([images, noise]))
+    captioner.encoder.trunk.eval()
+    captioner.encoder(images)
     captioner.eval()
 
 
