@@ -27,6 +27,7 @@ All of torchvision's other CNNs can be named as an encoder too; these are those 
 - **trained**: a step of the whole network gave every parameter a finite gradient and lowered the loss; the
   output layer was then fitted to the captions of {pictures} pictures, so that these differ.
 - **parity**: the fp32 graphs on ONNX Runtime say what torch says, by the parity gate over these pictures.
+  Random weights may amplify roundings beyond its tolerances; then others were tried, as the remark says.
 - **fp16**: the fp16 graphs say what fp32's say, by the precision gate, without the doctor.
 - **engine**: TensorRT-RTX compiled encoder, step and search: of fp16, or of fp32 where fp16 did not pass.
 - **ms**: the fastest of {repetitions} runs of the fp32 graphs on ONNX Runtime {onnxruntime}, {cores} cores
@@ -95,7 +96,7 @@ def _table(rows: Sequence[Row], remark: Any) -> str:
 
 
 def _of_encoder(row: Row, rows: Sequence[Row]) -> str:
-    found = [row.failure] if row.failure else []
+    found = _of_any(row)
     reference = next((other.encoder_ms for other in rows if other.name == REFERENCE), None)
     if row.encoder_ms is not None and reference is not None and row.encoder_ms > SLOW * reference:
         found.append(f"{row.encoder_ms / reference:.0f} × `{REFERENCE}`")
@@ -103,6 +104,11 @@ def _of_encoder(row: Row, rows: Sequence[Row]) -> str:
     if better is not None:
         found.append(f"`{better.name}` is more accurate in less than half the time")
     return "; ".join(found)
+
+
+def _of_any(row: Row) -> list[str]:
+    found = [row.failure] if row.failure else []
+    return [*found, f"random weights number {row.seeds}"] if row.seeds > 1 else found
 
 
 def _better(row: Row, rows: Sequence[Row]) -> Row | None:
@@ -121,7 +127,7 @@ def _better(row: Row, rows: Sequence[Row]) -> Row | None:
 
 
 def _of_decoder(row: Row, rows: Sequence[Row]) -> str:
-    found = [row.failure] if row.failure else []
+    found = _of_any(row)
     plain = next((other.step_ms for other in rows if other.name == PLAIN), None)
     if row.step_ms is not None and plain is not None and row.step_ms > TWICE * plain:
         found.append(f"{row.step_ms / plain:.1f} × the plain LSTM's step")

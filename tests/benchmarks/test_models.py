@@ -87,6 +87,7 @@ def test_remarks_follow_the_rules() -> None:
         made_up(REFERENCE, encoder_ms=5.0, accuracy=75.0),
         made_up("slow", encoder_ms=51.0, accuracy=90.0),
         made_up("beaten", encoder_ms=10.1, accuracy=74.9),
+        made_up("again", encoder_ms=9.9, accuracy=74.9, seeds=2),
         made_up("near", encoder_ms=9.9, accuracy=74.9),
         made_up("unknown", encoder_ms=50.0),
         made_up(PLAIN, DECODER, step_ms=1.0),
@@ -101,6 +102,7 @@ def test_remarks_follow_the_rules() -> None:
     }
     assert remarks["slow"] == f"10 × `{REFERENCE}`"
     assert remarks["beaten"] == f"`{REFERENCE}` is more accurate in less than half the time"
+    assert remarks["again"] == "random weights number 2"
     assert remarks["more"] == "it failed; 2.1 × the plain LSTM's step"
     assert {name for name, remark in remarks.items() if not remark} == {
         REFERENCE,
