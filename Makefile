@@ -16,8 +16,8 @@ INSTALL := $(PIP) install --quiet -c constraints.txt
 COMPILE = $(PY) -m compileall -qq -j 0 -x 'site-packages/(.*/tests?|transformers/models)/' $(VENV)/lib/python*/site-packages || true
 EXTRA = $$($(MAKE) --no-print-directory -s opencv-extra)
 
-# The tests that compile engines of every kind of captioner, or export all of these.
-COMPILING := tests/engine tests/export/test_grid.py
+# The tests that compile engines of every kind of captioner, or export any.
+COMPILING := tests/engine tests/export
 
 # TensorRT's bindings of several versions, to check the builder against: each in a folder of its own.
 BINDINGS := tests/engine/rigs/bindings.txt
@@ -46,7 +46,7 @@ help:
 demo: $(VENV)/.installed-demo
 	@$(VENV)/bin/cnnrnn demo --output demo.html
 
-# In two halves, side by side: the one that compiles engines takes as long as all others. Without job control (-m) the
+# In two halves, side by side: the one that exports and compiles takes as long as all others. Without job control (-m) the
 # shell would let what it starts behind ignore Ctrl-C, which some tests send.
 test: $(VENV)/.installed-test
 	@$(MAKE) --no-print-directory -j2 engine-bindings pycuda
@@ -54,7 +54,7 @@ test: $(VENV)/.installed-test
 	$(PY) -m pytest $(COMPILING) >"$$said" 2>&1 & half=$$!; \
 	trap 'kill -INT -- "-$$half" 2>/dev/null; exit 130' INT; \
 	$(PY) -m pytest $(addprefix --ignore=,$(COMPILING)) || code=$$?; \
-	echo 'and the tests that compile engines:'; \
+	echo 'and the tests that export, and compile engines:'; \
 	wait "$$half" || code=$$?; \
 	cat "$$said"; rm -f "$$said"; exit "$$code"
 

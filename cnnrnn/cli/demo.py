@@ -67,8 +67,8 @@ def run(arguments: argparse.Namespace) -> int:
     with options.load_model(arguments) as model:
         if model.manifest.question is not None:
             raise OptionsError(
-                f"--bundle {arguments.bundle}: it answers questions about pictures, and the demo asks none; see "
-                f"cnnrnn run {arguments.bundle} PICTURE --question {model.manifest.question.examples[0]!r}"
+                f"--bundle {arguments.bundle}: it answers questions about pictures, and the demo asks none; "
+                f"see cnnrnn run {arguments.bundle} PICTURE --question {model.manifest.question.examples[0]!r}"
             )
         chosen = options.search_options(arguments, model)
         results = [(path, model(path, errors="return", **chosen.keywords)) for path in pictures]
