@@ -66,9 +66,10 @@ def run(arguments: argparse.Namespace) -> int:
     extras.require_cv2()  # now, so that its import is not a part of the first picture's time
     with options.load_model(arguments) as model:
         if model.manifest.question is not None:
+            example = model.manifest.question.examples[0]
             raise OptionsError(
                 f"--bundle {arguments.bundle}: it answers questions about pictures, and the demo asks none; "
-                f"see cnnrnn run {arguments.bundle} PICTURE --question {model.manifest.question.examples[0]!r}"
+                f"see cnnrnn run {arguments.bundle} PICTURE --question {example!r}"
             )
         chosen = options.search_options(arguments, model)
         results = [(path, model(path, errors="return", **chosen.keywords)) for path in pictures]

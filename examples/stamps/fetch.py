@@ -19,6 +19,7 @@ from collections import defaultdict
 from pathlib import Path
 
 import cv2
+import numpy as np
 import resvg_py
 from tqdm import tqdm
 
@@ -82,10 +83,10 @@ def sentence_of(path: Path) -> str:
 
 
 def picture_of(path: Path) -> bytes | None:
-    """The stamp as PNG, written anew, since some have colour profiles that every reader warns of; a drawing is
-    drawn."""
+    """The stamp as PNG, written anew, since some have profiles that every reader warns of; or drawn."""
     if (photograph := path.with_suffix(".png")).is_file():
-        return bytes(cv2.imencode(".png", cv2.imread(str(photograph), cv2.IMREAD_UNCHANGED))[1])
+        data = np.frombuffer(photograph.read_bytes(), np.uint8)
+        return bytes(cv2.imencode(".png", cv2.imdecode(data, cv2.IMREAD_UNCHANGED))[1])
     drawing = path.with_suffix(".svg")
     if not drawing.is_file():
         return None
