@@ -137,6 +137,14 @@ def test_frozen_encoder_keeps_its_weights(config: TrainConfig) -> None:
     assert all(torch.equal(value, after[name]) for name, value in before.items())
 
 
+def test_a_position_encoder_learns_where_the_trunk_is_frozen(config: TrainConfig) -> None:
+    model = replace(config.model, position_encoder="gru", position_hidden=8, feature_norm=True)
+    trainer = Trainer(with_training(replace(config, model=model), encoder_learning_rate=0))
+    learning = {id(value) for group in trainer.optimizer.param_groups for value in group["params"]}
+    left = {name for name, value in trainer.model.named_parameters() if id(value) not in learning}
+    assert left == {f"encoder.trunk.{name}" for name, _ in trainer.model.encoder.trunk.named_parameters()}
+
+
 def test_stops_early(config: TrainConfig) -> None:
     config = with_training(config, epochs=50, patience=2, learning_rate=0, encoder_learning_rate=0)
     assert train(config).epochs == 3
