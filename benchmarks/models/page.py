@@ -53,8 +53,8 @@ edge device about those with a remark: their step takes more than twice the plai
 """
 
 ROUGH = """
-How rough milliseconds are, the encoder's show here: rows without a position encoder have one and the same, and it
-took {least:.0f} to {most:.0f}.
+How rough milliseconds are, the encoder's show here: rows without a position encoder have one and the same,
+and it took {least:.0f} to {most:.0f}.
 """
 
 
