@@ -52,6 +52,11 @@ Over `{reference}`; parameters are all that comes after it, D is what the decode
 edge device about those with a remark: their step takes more than twice the plain LSTM's.
 """
 
+ROUGH = """
+How rough milliseconds are, the encoder's show here: rows without a position encoder have one and the same,
+and it took {least:.0f} to {most:.0f}.
+"""
+
 
 def page(rows: Sequence[Row], setting: dict[str, Any], file: str) -> str:
     """The Markdown of these rows.
@@ -66,8 +71,14 @@ def page(rows: Sequence[Row], setting: dict[str, Any], file: str) -> str:
     if encoders:
         parts += [ENCODER_RULE.format(slow=SLOW, reference=REFERENCE), _table(encoders, _of_encoder)]
     if decoders:
-        parts += [DECODER_RULE.format(reference=REFERENCE), _table(decoders, _of_decoder)]
+        parts += [DECODER_RULE.format(reference=REFERENCE), *_rough(decoders), _table(decoders, _of_decoder)]
     return "\n".join(parts)
+
+
+def _rough(decoders: Sequence[Row]) -> list[str]:
+    """How far the times of the one encoder lie apart."""
+    taken = [row.encoder_ms for row in decoders if row.encoder_ms and "position_encoder" not in row.name]
+    return [ROUGH.format(least=min(taken), most=max(taken))] if len(taken) > 1 else []
 
 
 def _table(rows: Sequence[Row], remark: Any) -> str:

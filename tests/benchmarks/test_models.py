@@ -90,8 +90,9 @@ def test_remarks_follow_the_rules() -> None:
         made_up("again", encoder_ms=9.9, accuracy=74.9, seeds=2),
         made_up("near", encoder_ms=9.9, accuracy=74.9),
         made_up("unknown", encoder_ms=50.0),
-        made_up(PLAIN, DECODER, step_ms=1.0),
-        made_up("twice", DECODER, step_ms=2.0),
+        made_up(PLAIN, DECODER, step_ms=1.0, encoder_ms=6.0),
+        made_up("twice", DECODER, step_ms=2.0, encoder_ms=9.0),
+        made_up("twice, position_encoder gru", DECODER, step_ms=2.0, encoder_ms=99.0),
         made_up("more", DECODER, step_ms=2.1, failure="it failed"),
     ]
     lines = page(rows, command.describe(Setup()), "results.json").splitlines()
@@ -110,7 +111,9 @@ def test_remarks_follow_the_rules() -> None:
         "unknown",
         PLAIN,
         "twice",
+        "twice, position_encoder gru",
     }
+    assert "took 6 to 9." in "\n".join(lines)
 
 
 def test_rows_are_kept_from_run_to_run(

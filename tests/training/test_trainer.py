@@ -125,6 +125,15 @@ def test_frozen_encoder_keeps_its_weights(config: TrainConfig) -> None:
     assert all(torch.equal(value, after[name]) for name, value in before.items())
 
 
+def test_a_position_encoder_learns_where_the_trunk_is_frozen(tiny: TrainConfig) -> None:
+    model = replace(tiny.model, position_encoder="gru", position_hidden=8, feature_norm=True)
+    trainer = Trainer(with_training(replace(tiny, model=model), encoder_learning_rate=0))
+    groups = trainer.stage.optimization.optimizer.param_groups
+    learning = {id(value) for group in groups for value in group["params"]}
+    left = {name for name, value in trainer.model.named_parameters() if id(value) not in learning}
+    assert left == {f"encoder.trunk.{name}" for name, _ in trainer.model.encoder.trunk.named_parameters()}
+
+
 def test_stops_early(tiny: TrainConfig) -> None:
     tiny = with_training(tiny, epochs=50, patience=2, learning_rate=0, encoder_learning_rate=0)
     assert train(tiny).epochs == 3
