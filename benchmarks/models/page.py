@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -118,7 +119,8 @@ def _of_encoder(row: Row, rows: Sequence[Row]) -> str:
 
 
 def _of_any(row: Row) -> list[str]:
-    found = [row.failure] if row.failure else []
+    said = re.sub(r"nothing was written to \S+: ", "", row.failure)  # a folder that is no more
+    found = [said] if said else []
     return [*found, f"random weights number {row.seeds}"] if row.seeds > 1 else found
 
 
