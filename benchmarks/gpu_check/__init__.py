@@ -19,6 +19,7 @@ loops      `while`, `replay` and `launch` answer as the CPU does, and from the f
 trace      a profiler (CUPTI through torch, else Nsight Systems) sees no copy from the first step to the last
 pycuda     the same search through pycuda
 frames     a frame that is in device memory is captioned where it is
+questions  several questions about one picture, which is encoded once, and one about each of several
 sharing    two threads, two models, two streams answer as one alone
 failures   without memory there is an error, then answers (all of the GPU's memory is taken for a moment); a
            damaged engine is built again

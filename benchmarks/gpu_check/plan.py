@@ -129,6 +129,11 @@ def _robust(setting: Setting) -> Iterator[Check]:
         "A frame in device memory, of any library, is captioned where it is.",
         missing=_lacks_engines(setting),
     )  # fmt: skip
+    yield _check(
+        "questions", "", "questions:questions", 60,
+        "Answers to questions are the CPU's; several about one picture look at it once.",
+        missing=_lacks_engines(setting),
+    )  # fmt: skip
     for name, function, proves in (
         ("sharing sessions", "sharing:sessions", "Two threads, and two models, answer as one alone."),
         ("sharing streams", "sharing:streams", "Two searches at once, on two streams, answer as one alone."),

@@ -18,6 +18,8 @@ LEARNING_RATE = 1e-3
 SURE = 15.0
 # The stronger, the less the output layer amplifies a rounding; the strongest that learns is taken.
 RIDGES = tuple(10.0**-power for power in range(2, 10))
+# The scale of a residual branch.
+BRANCH = 0.2
 # Nats a word: a probability of three quarters, enough to be no tie. More of it costs larger weights.
 LEARNED = 0.3
 
@@ -59,6 +61,7 @@ def teach(captioner: Captioner, images: Tensor, tokenizer: Tokenizer) -> Lesson:
         captioner: without dropout and with an output layer of its own; in ``eval`` mode afterwards.
         images: (B, 3, H, W) float32, normalised, of which each gets a caption of random words.
     """
+    _quieten(captioner)
     words = torch.randint(4, tokenizer.size, (len(images), WORDS), generator=torch.Generator().manual_seed(1))
     inputs = functional.pad(words, (1, 0), value=tokenizer.start)
     targets = functional.pad(words, (0, 1), value=tokenizer.end)
@@ -66,6 +69,18 @@ def teach(captioner: Captioner, images: Tensor, tokenizer: Tokenizer) -> Lesson:
     without, before, after = _train(captioner, images[few], inputs[few], targets[few])
     _settle(captioner, images)
     return Lesson(without, before, after, _fit(captioner, images, inputs, targets))
+
+
+@torch.no_grad()
+def _quieten(captioner: Captioner) -> None:
+    """Residual branches of bottlenecks begin small, as a trained network's are beside what they add to.
+
+    torchvision's ``zero_init_residual`` sets the same scales to 0 (Goyal et al. 2017); so that the branches
+    count they get a fifth here. At 1 each of 33 blocks would add its whole noise to what comes.
+    """
+    for name, module in captioner.encoder.trunk.named_modules():
+        if name.endswith(".bn3") and isinstance(module, nn.BatchNorm2d):
+            module.weight.fill_(BRANCH)
 
 
 def _train(

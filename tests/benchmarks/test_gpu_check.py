@@ -86,12 +86,12 @@ def test_without_a_gpu_it_runs_over_the_stand_in_driver(tmp_path: Path) -> None:
         assert check["proves"]
         assert (check["status"] == "ok") == (not check["error"])
     assert {check["group"] for check in checks.values()} >= {
-        "devices", "provider", "engine", "parity", "loops", "trace", "pycuda", "frames", "sharing",
-        "failures", "captioner", "speed", "peer",
+        "devices", "provider", "engine", "parity", "loops", "trace", "pycuda", "frames", "questions",
+        "sharing", "failures", "captioner", "speed", "peer",
     }  # fmt: skip
     assert [name for name in checks if name.startswith("trace")] == [f"trace {way}" for way in found["loops"]]
     assert checks["trace while"]["facts"]["copies"] == {"HtoD": 0, "DtoH": 0, "DtoD": 0, "copy": 0}
-    assert checks["frames"]["status"] == "ok"
+    assert checks["frames"]["status"] == checks["questions"]["status"] == "ok"
     assert all(checks["frames"]["facts"]["same"].values())
     assert checks["parity reference"]["facts"]["pictures"] == run.FEW_PICTURES
     assert checks["failures engine"]["facts"]["built_again"] == 3
@@ -258,8 +258,8 @@ def test_less_time_is_told_to_a_check_that_can_keep_to_it(setting: Setting) -> N
 def test_the_order_of_the_checks(setting: Setting) -> None:
     groups = list(dict.fromkeys(check.group for check in plan(setting)))
     assert groups == [
-        "provider", "parity", "engine", "loops", "trace", "pycuda", "frames", "sharing", "failures",
-        "captioner", "speed", "peer",
+        "provider", "parity", "engine", "loops", "trace", "pycuda", "frames", "questions", "sharing",
+        "failures", "captioner", "speed", "peer",
     ]  # fmt: skip
     names = [check.name for check in plan(setting, ["loops while", "provider pycuda"])]
     assert names == [
