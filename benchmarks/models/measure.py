@@ -30,7 +30,7 @@ from cnnrnn.runtime.engine.cache import EngineCache
 from cnnrnn.runtime.engine.library import TENSORRT_RTX
 from cnnrnn.runtime.graphs import Graphs
 from cnnrnn.runtime.ort_cpu import OrtCpuBackend
-from cnnrnn.training.trainer import Normalise
+from cnnrnn.training.forward import Normalise
 
 WARM_UP = 3
 SEEDS = 3
