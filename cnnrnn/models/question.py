@@ -38,9 +38,10 @@ class QuestionEncoder(nn.Module):
         gates = self.word_gates(self.dropout(self.embedding(question)))
         empty = gates.new_zeros(gates.shape[0], self.cell.hidden)
         state = tuple(empty for _ in self.cell.state_names)
-        for place, word in enumerate(gates.unbind(dim=1)):
+        places = torch.arange(question.shape[1], device=question.device)
+        counts = (places < length.unsqueeze(1)).unsqueeze(2)
+        for word, going in zip(gates.unbind(dim=1), counts.unbind(dim=1), strict=True):
             following = self.cell(word, state)
-            going = (place < length).unsqueeze(1)
             state = tuple(torch.where(going, new, old) for new, old in zip(following, state, strict=True))
         return state[0]
 

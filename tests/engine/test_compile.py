@@ -100,6 +100,8 @@ def _check_types(graph: Graph) -> None:
     """States and memory have the graph's precision; what the search reads and writes is the same in all."""
     fixed = {
         "image": "uint8",
+        "question": "int32",
+        "question_length": "int32",
         "tokens": "int32",
         "parents": "int32",
         "logits": "float32",

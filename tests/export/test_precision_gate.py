@@ -125,7 +125,7 @@ def test_with_beams_the_gap_is_that_of_whole_captions(make: Any, batch: Any, tok
     for backend in (expected, found):
         history = decode(backend, np.stack(batch.pixels[:8]), SEARCHES[1], SPECIAL, Clock())
         tokens = trace_back(history, 3, 1)[0].tokens
-        scores.append(caption_score(expected, batch.pixels[3], tokens, SEARCHES[1], SPECIAL))
+        scores.append(caption_score(expected, (batch.pixels[3][None], None), tokens, SEARCHES[1], SPECIAL))
     assert other.score_gap == pytest.approx(abs(scores[0] - scores[1]))
     assert other.score_gap > 0.01
 
@@ -136,9 +136,9 @@ def test_a_captions_score_is_what_the_search_gives_it(make: Any, batch: Any) -> 
         history = decode(backend, np.stack(batch.pixels), options, SPECIAL, Clock())
         for image, pixels in enumerate(batch.pixels):
             path = trace_back(history, image, 1)[0]
-            assert caption_score(backend, pixels, path.tokens, options, SPECIAL) == pytest.approx(
-                path.score, abs=1e-5
-            )
+            assert caption_score(
+                backend, (pixels[None], None), path.tokens, options, SPECIAL
+            ) == pytest.approx(path.score, abs=1e-5)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
