@@ -117,6 +117,11 @@ def test_many_questions_of_one_picture_encode_it_once(
         assert one.score == pytest.approx(other.score, abs=1e-5)
     assert [result.question for result in together] == list(QUESTIONS)
     assert len({result.tokens for result in together}) > 1
+    seen.clear()
+    with cnnrnn.load(folder) as model:
+        many = model.ask(picture, QUESTIONS * 60)
+    assert seen == [1, 1], "256 at once, and the rest"
+    assert [result.tokens for result in many] == [result.tokens for result in together] * 60
     assert together[0].to_dict()["question"] == QUESTIONS[0]
 
 
