@@ -104,7 +104,7 @@ judge-emoji: $(VENV)/.installed-test
 	$(PY) examples/emoji/leave_one_out.py --shipped cnnrnn/bundles/emoji
 	$(PY) examples/emoji/card.py
 
-# Forty minutes on two idle cores. Its pictures and questions are in the package easy-vqa.
+# A quarter of an hour on two idle cores. Its pictures and questions are in the package easy-vqa.
 train-vqa: $(VENV)/.installed-test
 	$(VENV)/bin/cnnrnn train examples/vqa/vqa.toml $$(test ! -f runs/vqa/last.pt || echo --resume)
 	$(VENV)/bin/cnnrnn export runs/vqa/last.pt cnnrnn/bundles/vqa --weights fp16 --precision fp16 --replace \
