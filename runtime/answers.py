@@ -23,11 +23,13 @@ class About:
     Attributes:
         what: the picture, or question, is called in an error.
         question: that was asked, if any.
+        unknown_words: of the question.
     """
 
     picture: Taken
     what: str
     question: str | None = None
+    unknown_words: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,7 @@ class Answers:
             hypotheses=hypotheses,
             image=picture.name,
             question=about.question,
+            unknown_words=about.unknown_words,
             alignment_grid=self.manifest.alignment_grid,
             timings_ms=_timings(picture, clock),
             backend=backend.name,

@@ -13,7 +13,7 @@ from cnnrnn.core.phrases import Phrases
 from cnnrnn.core.search import check_batch
 from cnnrnn.core.tokenizer import Tokenizer
 from cnnrnn.runtime.ahead import in_order
-from cnnrnn.runtime.answers import About, Answers
+from cnnrnn.runtime.answers import Answers
 from cnnrnn.runtime.backend import Backend
 from cnnrnn.runtime.clock import Clock
 from cnnrnn.runtime.loop import History, Searches, Searching
@@ -167,7 +167,7 @@ class Model:
         for indices, search, stages in searches:
             history = search.history()
             for row, index in enumerate(indices):
-                about = About(picture, f"question {index + 1} of {len(places)}", ready.question(index))
+                about = ready.about(picture, f"question {index + 1} of {len(places)}", index)
                 answer = self._answers.of(ready.backend, about, history, row, stages)
                 if isinstance(answer, NotFiniteError):
                     raise answer
@@ -216,7 +216,7 @@ class Model:
             else:
                 ((_, picture),), searching, stages = search
                 history = searching.history()
-                about = About(picture, f"picture {index + 1}", ready.question(0))
+                about = ready.about(picture, f"picture {index + 1}", 0)
                 found = self._answers.of(ready.backend, about, history, 0, stages)
             if errors == "raise" and not isinstance(found, Result):
                 raise found
@@ -249,7 +249,7 @@ class Model:
         stages = Clock(before_ms=clock.total_ms)
 
         def result(history: History) -> Result:
-            about = About(picture, "the picture", ready.question(0))
+            about = ready.about(picture, "the picture", 0)
             answer = self._answers.of(ready.backend, about, history, 0, stages)
             if isinstance(answer, NotFiniteError):
                 raise answer
@@ -317,7 +317,7 @@ class Model:
             history = search.history()
             for row, (index, picture) in enumerate(part):
                 what = f"picture {index + 1} of {len(sources)}" if len(sources) > 1 else "the picture"
-                about = About(picture, what, ready.question(index))
+                about = ready.about(picture, what, index)
                 answers[index] = self._answers.of(ready.backend, about, history, row, stages)
             for index, _ in part:
                 answer = answers[index]

@@ -72,6 +72,14 @@ class QuestionReader:
             lengths[row] = len(found)
         return Questions(tokens, lengths)
 
+    def unknown_words(self, text: str) -> tuple[str, ...]:
+        """The words of a question that its vocabulary lacks, as they are written there."""
+        found = self.tokenizer.backend.encode(text, add_special_tokens=False)
+        pairs = zip(found.ids, found.offsets, strict=True)
+        return tuple(
+            text[start:end].strip() for token, (start, end) in pairs if token == self.tokenizer.unknown
+        )
+
     def _tokens(self, text: object) -> Sequence[int]:
         if not isinstance(text, str):
             raise OptionsError(f"question={text!r} is no text; give a question, such as 'what is this?'")

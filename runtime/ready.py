@@ -10,12 +10,14 @@ from cnnrnn.core.errors import ImageError, OptionsError
 from cnnrnn.core.manifest import Manifest
 from cnnrnn.core.search import SearchOptions, SearchSettings, check_batch, check_names, options_for
 from cnnrnn.core.tokenizer import Tokenizer
+from cnnrnn.runtime.answers import About
 from cnnrnn.runtime.backend import Backend
 from cnnrnn.runtime.clock import Clock
 from cnnrnn.runtime.device.names import DEVICE_BACKENDS
 from cnnrnn.runtime.frame import DeviceFrame
 from cnnrnn.runtime.image import Color, check_color
 from cnnrnn.runtime.loop import Pixels, Searches, Searching, SpecialTokens, begin, prepare
+from cnnrnn.runtime.picture import Taken
 from cnnrnn.runtime.questions import QuestionReader, Questions
 from cnnrnn.runtime.select import SelectKind
 
@@ -34,6 +36,7 @@ class Ready:
     Attributes:
         asked: the questions, one for all pictures or one for each; empty where the model is asked nothing.
         questions: the same, as the encoder reads them.
+        unknown: of each of them the words that the bundle does not know.
     """
 
     backend: Backend | Searches
@@ -43,6 +46,7 @@ class Ready:
     color: Color
     asked: tuple[str, ...] = ()
     questions: Questions | None = None
+    unknown: tuple[tuple[str, ...], ...] = ()
 
     @property
     def ahead(self) -> int:
@@ -72,9 +76,16 @@ class Ready:
             )
         self.backend.check_frame(frame)
 
-    def question(self, index: int) -> str | None:
-        """What is asked of a picture of the call, or as the question of that number of one picture."""
-        return self.asked[index if len(self.asked) > 1 else 0] if self.asked else None
+    def about(self, picture: Taken, what: str, index: int) -> About:
+        """What the answer is about that is for a picture of the call, or a question of that number about one.
+
+        Args:
+            what: the picture, or question, is called in an error.
+        """
+        if not self.asked:
+            return About(picture, what)
+        place = index if len(self.asked) > 1 else 0
+        return About(picture, what, self.asked[place], self.unknown[place])
 
     def begin(
         self, pictures: Sequence[Pixels], indices: Sequence[int], clock: Clock, *, streams: bool = False
@@ -130,7 +141,9 @@ class Requests:
         vocabulary = self.manifest.vocabulary
         special = SpecialTokens(vocabulary.start, vocabulary.end)
         kind = prepare(backend, search, special)
-        return Ready(backend, special, search, kind, color, asked, questions)
+        reader = self.reader
+        unknown = tuple(reader.unknown_words(text) for text in asked) if reader is not None else ()
+        return Ready(backend, special, search, kind, color, asked, questions, unknown)
 
     def read_questions(self, given: Any) -> tuple[tuple[str, ...], Questions | None]:
         """The option ``question``, as texts and as the encoder reads them.
@@ -140,8 +153,9 @@ class Requests:
         """
         if self.reader is None:
             if given is not None:
+                said = given[0] if isinstance(given, tuple) and len(given) == 1 else given
                 raise OptionsError(
-                    f"question={given!r}: the bundle {self.manifest.name!r} is asked nothing, it captions "
+                    f"question={said!r}: the bundle {self.manifest.name!r} is asked nothing, it captions "
                     "pictures; leave the question out"
                 )
             return (), None

@@ -61,6 +61,7 @@ class Result:
         hypotheses: best first, at least one.
         image: the picture's path, where it came from one.
         question: what was asked, if anything.
+        unknown_words: those of the question that the model has never met, and can make nothing of.
         alignment_grid: (rows, columns) of the picture's grid that an alignment's P positions are, row by row.
         timings_ms: wall-clock milliseconds of ``decode`` (file to pixels) and ``preprocess`` (to the
             encoder's size), which are this picture's own, and of ``encoder``, ``step``, ``select``,
@@ -91,6 +92,7 @@ class Result:
     loop: str | None = None
     counters: dict[str, int] | None = None
     question: str | None = None
+    unknown_words: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         count = len(self.hypotheses)
@@ -128,7 +130,9 @@ class Result:
     def to_dict(self) -> dict[str, Any]:
         """The result as one line of the command line's ``--json``."""
         on_device = {} if self.loop is None else {"loop": self.loop, "counters": self.counters}
-        asked = {} if self.question is None else {"question": self.question}
+        asked: dict[str, Any] = {}
+        if self.question is not None:
+            asked = {"question": self.question, "unknown_words": list(self.unknown_words)}
         return {
             "image": self.image,
             **asked,

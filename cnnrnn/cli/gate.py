@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnnrnn.cli.output import Progress, note, print_json, print_line
-from cnnrnn.core.bundle import MANIFEST
+from cnnrnn.core.bundle import MANIFEST, Bundle
 from cnnrnn.core.errors import OptionsError
 
 if TYPE_CHECKING:
@@ -98,9 +98,11 @@ def tell_result(arguments: argparse.Namespace, report: dict[str, Any], text: str
         print_json({"bundle": str(arguments.bundle), "bytes": size, **report})
     else:
         print_line(text)
+        question = Bundle.open(arguments.bundle).manifest.question
+        asked = "" if question is None else f" --question {question.examples[0]!r}"
         print_line(
             f"wrote {arguments.bundle}, {size / 1e6:.2f} MB; "
-            f"try it with: cnnrnn run {arguments.bundle} PICTURE"
+            f"try it with: cnnrnn run {arguments.bundle} PICTURE{asked}"
         )
 
 

@@ -54,7 +54,7 @@ class Chosen:
 def add_bundle(parser: argparse.ArgumentParser) -> None:
     """The positional BUNDLE."""
     parser.add_argument(
-        "bundle", metavar="BUNDLE", help="a bundle's folder, or the name of a shipped one (emoji)"
+        "bundle", metavar="BUNDLE", help="a bundle's folder, or the name of a shipped one (emoji, vqa)"
     )
 
 

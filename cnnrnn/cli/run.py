@@ -178,6 +178,9 @@ def _show(name: str, answer: Any, chosen: options.Chosen, as_json: bool) -> int:
             print_json({"image": name, "error": str(answer), "kind": type(answer).__name__})
         note_unusable(name, answer)
         return 1
+    if answer.unknown_words:
+        words = ", ".join(map(repr, answer.unknown_words))
+        note(f"cnnrnn: {answer.question!r}: the bundle has never met {words}, and can make nothing of it")
     why = chosen.reason(answer)
     if as_json:
         print_json({**answer.to_dict(), "image": name, "reason": why})

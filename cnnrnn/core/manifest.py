@@ -179,9 +179,9 @@ def _manifest(value: Any, where: str) -> Manifest:
     fields = Fields(value, where, _keys(Manifest))
     manifest = Manifest(
         name=fields.text("name"),
-        image=fields.read("image", _image),
+        image=fields.read("image", image_spec),
         vocabulary=fields.read("vocabulary", _vocabulary),
-        search=fields.read("search", _search),
+        search=fields.read("search", search_defaults),
         precisions=fields.table("precisions", _pair),
         select=fields.table("select", _graph),
         task=fields.choice("task", TASKS),
@@ -193,10 +193,7 @@ def _manifest(value: Any, where: str) -> Manifest:
         provenance=fields.free("provenance"),
         parity=fields.free("parity"),
     )
-    if not _NAME.fullmatch(manifest.name):
-        raise BundleError(
-            f"{where}.name is {manifest.name!r}; letters, digits, '.', '_' and '-' are allowed, up to 64"
-        )
+    check_name(manifest.name, f"{where}.name")
     if (manifest.task == "vqa") != (manifest.question is not None):
         raise BundleError(
             f"{where}.task is {manifest.task!r}, and question is {manifest.question!r}; vqa has one, and no "
@@ -207,7 +204,22 @@ def _manifest(value: Any, where: str) -> Manifest:
     return manifest
 
 
-def _image(value: Any, where: str) -> ImageSpec:
+def check_name(name: str, where: str) -> None:
+    """Refuse what a bundle may not be called.
+
+    Raises:
+        BundleError: naming ``where``, the name and what is allowed.
+    """
+    if not _NAME.fullmatch(name):
+        raise BundleError(f"{where} is {name!r}; letters, digits, '.', '_' and '-' are allowed, up to 64")
+
+
+def image_spec(value: Any, where: str) -> ImageSpec:
+    """An `ImageSpec` as JSON has it.
+
+    Raises:
+        BundleError: naming the key below ``where``, what stood there and what may.
+    """
     fields = Fields(value, where, _keys(ImageSpec))
     return ImageSpec(
         height=fields.integer("height", 1, MAX_IMAGE_SIDE),
@@ -264,7 +276,12 @@ def _examples(fields: Fields) -> tuple[str, ...]:
     return examples
 
 
-def _search(value: Any, where: str) -> SearchDefaults:
+def search_defaults(value: Any, where: str) -> SearchDefaults:
+    """`SearchDefaults` as JSON has them.
+
+    Raises:
+        BundleError: naming the key below ``where``, what stood there and what may.
+    """
     fields = Fields(value, where, _keys(SearchDefaults))
     most = fields.integer("max_beams", 1, 32)
     longest = fields.integer("max_length", 1, 1024)

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import difflib
+import json
 import sys
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
-from cnnrnn.core.errors import ConfigError
-from cnnrnn.core.manifest import MAX_QUESTION, ImageSpec, SearchDefaults
+from cnnrnn.core.errors import BundleError, ConfigError
+from cnnrnn.core.manifest import (
+    MAX_QUESTION,
+    ImageSpec,
+    SearchDefaults,
+    check_name,
+    image_spec,
+    search_defaults,
+)
 from cnnrnn.data.augment import AugmentConfig
 from cnnrnn.data.pictures import PictureCheck
 from cnnrnn.data.readers import EASY_VQA, Source
@@ -18,6 +26,7 @@ from cnnrnn.data.vocabulary import VocabularyConfig
 from cnnrnn.models.config import ModelConfig
 from cnnrnn.training.optim_config import OptimConfig, check_count
 from cnnrnn.training.scst_config import ScstConfig
+from cnnrnn.training.typed import check_types
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -153,6 +162,7 @@ class TrainConfig:
             image = {"mean": IMAGENET_MEAN, "std": IMAGENET_STD, **values["image"]}
             values["image"] = _section(ImageSpec, "[image]", image)
         config = _section(cls, "the top of the file", values)
+        _check_specs(config)
         if not config.data.train:
             raise ConfigError("data train = [] names no caption file")
         if not config.data.validation and not 0 <= config.data.validation_share < 1:
@@ -213,6 +223,20 @@ def _section(kind: type[T], name: str, values: Any) -> T:
         raise ConfigError(f"{name} lacks the key {absent[0]!r}")
     plain = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
     try:
-        return kind(**plain)
+        made = kind(**plain)
     except TypeError as error:
+        check_types(kind, name, plain)  # says it better
         raise ConfigError(f"{name}: {error}") from error
+    check_types(kind, name, plain)
+    return made
+
+
+def _check_specs(config: TrainConfig) -> None:
+    """Refuses now what no bundle could hold later: its rules are the manifest's."""
+    plain = json.loads(json.dumps(config.to_dict()))
+    try:
+        image_spec(plain["image"], "[image]")
+        search_defaults(plain["search"], "[search]")
+        check_name(config.name, "the name at the top of the file")
+    except BundleError as error:
+        raise ConfigError(str(error)) from error

@@ -108,6 +108,7 @@ def load(checkpoint: Path, options: ImportOptions) -> Imported:
     vocabulary, tokenizer = _words(options.vocabulary, keys.special)
     given = read_tensors(checkpoint)
     network = keys.network(vocabulary.rows)
+    _check_rules(keys, network)
     tensors = _mapped(keys, network, given, vocabulary, str(checkpoint))
     network.load_state_dict(tensors)
     network.eval()
@@ -154,6 +155,16 @@ def _mapped(
     return found
 
 
+def _check_rules(keys: KeyMap, network: nn.Module) -> None:
+    names = list(network.state_dict())
+    for rule in keys.rules:
+        if not any(rule.pattern.fullmatch(name) for name in names):
+            raise ConfigError(
+                f"[keys] {rule.pattern.pattern!r} fits no tensor of the model; its first are "
+                f"{', '.join(names[:3])}: correct the rule or leave it out"
+            )
+
+
 def _check_words(keys: KeyMap, given: dict[str, Tensor], vocabulary: Vocabulary, where: str) -> None:
     """Say that the vocabulary is another one before every tensor that has V rows is named for it."""
     _, sources = _rule(keys.rules, keys.embedding)
@@ -193,6 +204,8 @@ def _key_map(content: dict[str, Any]) -> KeyMap:
         config: ModelConfig | PlainConfig = ModelConfig.from_dict({**content["model"], "pretrained": False})
     else:
         config = _section(PlainConfig, "rnn", content, PlainConfig())
+    if len({"height", "width"} & set(content.get("image", {}))) == 1:
+        raise ConfigError("[image] has one of height and width; give both")
     special = content.get("vocabulary", {})
     if wrong := sorted(set(special) - set(SPECIAL)):
         raise ConfigError(f"vocabulary {wrong[0]!r} is none of {', '.join(SPECIAL)}")

@@ -28,6 +28,11 @@ def test_a_line_has_the_question(capsys: pytest.CaptureFixture[str]) -> None:
     assert f"{PICTURE}: what is the shape?: triangle  (" in capsys.readouterr().out
 
 
+def test_words_that_it_never_met_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "vqa", PICTURE, "--question", "What colour is the Shape?"]) == 0
+    assert "the bundle has never met 'colour', and can make nothing of it" in capsys.readouterr().err
+
+
 def test_answers_may_be_confined_to_a_list(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """By the search's phrases."""
     answers = tmp_path / "answers.txt"

@@ -91,7 +91,7 @@ def test_pictures_in_the_folder_of_their_split(folder: Path) -> None:
             "answers the question 1 again",
         ),
         (lambda asked, said: asked["questions"].pop(), "answers 1 questions that"),
-        (lambda asked, said: said["annotations"].pop(), "has no caption"),
+        (lambda asked, said: said["annotations"].pop(), "has no answer"),
         (lambda asked, said: asked["questions"][0].pop("image_id"), "lacks or misnames 'image_id'"),
         (lambda asked, said: said["annotations"][0].pop("answers"), "lacks or misnames 'answers'"),
         (lambda asked, said: asked["questions"][1].update(question="  "), "has the question '  '"),
@@ -159,3 +159,9 @@ def test_a_table(tmp_path: Path) -> None:
     table.write_text("image,question,caption\na.png,Is it?,yes\n")
     with pytest.raises(DataError, match="has no column 'answer'"):
         read_captions(Source(str(table), kind="vqa_csv"))
+    table.write_text("picture,question,answer\na.png,Is it?,yes\n")
+    with pytest.raises(DataError, match="has no column 'image'; its first line must name image, question"):
+        read_captions(table)
+    table.write_text("image,question,answer\na.png,Is it?,\n")
+    with pytest.raises(DataError, match="has the answer '', which says nothing"):
+        read_captions(table)

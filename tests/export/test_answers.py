@@ -161,6 +161,8 @@ def test_an_unknown_word_is_the_unknown_word(folder: Path, pictures: Path) -> No
     with cnnrnn.load(folder) as model:
         one, other = model.ask(pictures_in(pictures)[0], ["a wombat", "a quokka"])
     assert one.tokens == other.tokens
+    assert (one.unknown_words, other.unknown_words) == (("wombat",), ("quokka",))
+    assert one.to_dict()["unknown_words"] == ["wombat"]
 
 
 def test_a_precision_is_added_by_the_bundles_own_questions(

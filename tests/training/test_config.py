@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -114,3 +115,32 @@ def test_the_recipe_for_coco_is_valid(tmp_path: Path) -> None:
 def test_missing_file(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot read the configuration"):
         TrainConfig.load(tmp_path / "none.toml")
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value", "said"),
+    [
+        ("image", "height", "64", r"\[image\] height = '64' must be a whole number"),
+        ("image", "mean", "x", r"\[image\] mean = 'x' must be a list of 3, each a number"),
+        ("image", "fill", [300, 0, 0], r"\[image\].fill\[0\] is 300; an integer from 0 to 255"),
+        ("image", "height", 5000, r"\[image\].height is 5000; an integer from 1 to 4096"),
+        ("data", "validation_share", "3", r"\[data\] validation_share = '3' must be a number"),
+        ("data", "cache", "3", r"\[data\] cache = '3' must be true or false"),
+        ("augment", "rotation", "3", r"\[augment\] rotation = '3' must be a number"),
+        ("augment", "scale", 1.0, r"\[augment\] scale = 1.0 must be a list of 2, each a number"),
+        ("training", "ema", "0.9", r"\[training\] ema = '0.9' must be a number"),
+        ("model", "gate", "3", r"\[model\] gate = '3' must be true or false"),
+        ("vocabulary", "lowercase", 1, r"\[vocabulary\] lowercase = 1 must be true or false"),
+        ("search", "beams", "3", r"\[search\] beams = '3' must be a whole number"),
+        ("search", "beams", 9, r"\[search\].beams is 9; an integer from 1 to 5"),
+        ("", "seed", "3", "the top of the file seed = '3' must be a whole number"),
+        ("", "name", 3, "the top of the file name = 3 must be text, in quotes"),
+        ("", "name", "a b", "name at the top of the file is 'a b'; letters, digits"),
+    ],
+)
+def test_a_value_of_another_type_is_named(section: str, key: str, value: object, said: str) -> None:
+    values: dict[str, Any] = {"name": "x", "output": "y", "data": {"train": ["z"]}}
+    values["image"] = {"height": 64, "width": 64}
+    (values.setdefault(section, {}) if section else values)[key] = value
+    with pytest.raises(ConfigError, match=said):
+        TrainConfig.from_dict(values)

@@ -176,15 +176,14 @@ def _reading(file: Path, entries: Sequence[Entry], find: Finder, folders: Sequen
 
 def _captions(entry: Entry, identity: str) -> tuple[tuple[str, ...], list[Fault]]:
     kept: list[str] = []
-    faults = [] if entry.captions else [_fault("uncaptioned", entry, identity, "has no caption")]
+    what = "caption" if entry.question is None else "answer"
+    faults = [] if entry.captions else [_fault("uncaptioned", entry, identity, f"has no {what}")]
     for caption in entry.captions:
         if not isinstance(caption, str) or not caption.strip():
-            faults.append(
-                _fault("empty", entry, identity, f"has the caption {caption!r}, which says nothing")
-            )
+            faults.append(_fault("empty", entry, identity, f"has the {what} {caption!r}, which says nothing"))
         elif len(caption) > MAX_CAPTION_CHARACTERS:
             size = f"{len(caption)} characters, and at most {MAX_CAPTION_CHARACTERS} may be"
-            faults.append(_fault("long", entry, identity, f"has a caption of {size}: {caption[:40]!r}..."))
+            faults.append(_fault("long", entry, identity, f"has a {what} of {size}: {caption[:40]!r}..."))
         else:
             kept.append(caption.strip())
     return tuple(kept), faults

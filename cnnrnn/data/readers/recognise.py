@@ -150,7 +150,7 @@ def _json_kind(file: Path, content: Any) -> Found:
 
 def _line_kind(line: str) -> str | None:
     cells = {cell.strip().strip('"') for cell in line.split(",")}
-    if {"image", "question", "answer"} <= cells:
+    if {"question", "answer"} <= cells:
         return "vqa_csv"
     if {"image", "caption"} <= cells:
         return "csv"

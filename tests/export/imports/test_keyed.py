@@ -138,6 +138,11 @@ def test_every_tensor_that_does_not_fit_is_named(write: Callable[..., ImportOpti
         ('[rnn]\n[keys]\na = { from = "b", rows = "1-2" }', "rows = '1-2' must be first:end, such as"),
         ('[rnn]\n[keys]\na = { from = "b", gates = "rzn" }', "must be the letters of 'ifgo'"),
         ("[rnn]\nencoder = 'squeezenet1_1'\n[keys]\n'output\\.(.*)' = 'x.\\2'", "invalid group reference"),
+        (
+            "[rnn]\nencoder = 'squeezenet1_1'\n[keys]\n'decoder\\.foo' = 'x'",
+            r"\[keys\] .* fits no tensor of the model; its first are",
+        ),
+        ("[rnn]\n[image]\nheight = 64", r"\[image\] has one of height and width; give both"),
         ("[rnn", "is not TOML"),
     ],
 )
