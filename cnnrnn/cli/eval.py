@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from cnnrnn.data.readers import Source
     from cnnrnn.evaluation import AnswerEvaluation, Evaluation
 
-EASY_VQA = "easy-vqa"  # cnnrnn.data.readers.EASY_VQA, whose package takes a second to import
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """BUNDLE and DATA, and how to decode."""
@@ -117,6 +115,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise OptionsError(f"--batch is {arguments.batch}; give 1 or more")
     if not 0 <= arguments.skip_share < 1:
         raise OptionsError(f"--skip-share is {arguments.skip_share}; give 0 or more, below 1")
+    from cnnrnn.data.readers import EASY_VQA
+
     for source in arguments.data:
         named = str(source) == EASY_VQA or set("*{") & set(str(source))
         if not source.exists() and not named:
@@ -207,7 +207,7 @@ def _own_sources(manifest: Manifest, split: tuple[str, ...]) -> list[Source]:
     Raises:
         OptionsError: it names none, or data of the one who trained it.
     """
-    from cnnrnn.data.readers import Source
+    from cnnrnn.data.readers import EASY_VQA, Source
 
     data = manifest.provenance.get("training", {}).get("data", {})
     named = [entry for part in split for entry in data.get(part, ())]

@@ -125,8 +125,7 @@ class CaptionDataset(Dataset[Example]):
         return len(self._pairs)
 
     def __getitem__(self, draw: Draw) -> Example:
-        pixels = self._drawn(draw)
-        return Example(pixels, self._tokens[draw.example], self.question(self._pairs[draw.example]))
+        return self._example(draw, self._drawn(draw))
 
     def _drawn(self, draw: Draw) -> Tensor:
         pixels = self.pixels(self._pairs[draw.example])
@@ -142,14 +141,15 @@ class CaptionDataset(Dataset[Example]):
             return [self[draw] for draw in draws]
         drawn: dict[PictureFile, Tensor] = {}
         for draw in draws:
-            picture = self.samples[self._pairs[draw.example]].image
-            if picture not in drawn:
+            if (picture := self._picture(draw)) not in drawn:
                 drawn[picture] = self._drawn(draw)
-        return [
-            Example(drawn[self.samples[number].image], self._tokens[draw.example], self.question(number))
-            for draw in draws
-            for number in (self._pairs[draw.example],)
-        ]
+        return [self._example(draw, drawn[self._picture(draw)]) for draw in draws]
+
+    def _picture(self, draw: Draw) -> PictureFile:
+        return self.samples[self._pairs[draw.example]].image
+
+    def _example(self, draw: Draw, pixels: Tensor) -> Example:
+        return Example(pixels, self._tokens[draw.example], self.question(self._pairs[draw.example]))
 
     def question(self, number: int) -> Sequence[int]:
         """The token ids of a sample's question; empty where questions are not read."""

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from cnnrnn.models.captioner import about, teacher_forced
 from cnnrnn.models.config import ModelConfig
 from cnnrnn.models.decoders import build_decoder
+from cnnrnn.models.decoding import Decoding, about
 from cnnrnn.models.encoders import build_encoder
 from cnnrnn.models.positions import build_position_encoder
 from cnnrnn.models.question import Fusion, QuestionEncoder
 
 
-class Answerer(nn.Module):
+class Answerer(Decoding):
     """Visual question answering by the export protocol: ``encode_image``, ``encode``, ``initial_state``,
     ``step``.
 
@@ -54,16 +54,6 @@ class Answerer(nn.Module):
         asked = self.question(question, question_length)
         return self.decoder.memory(*self.fusion(seen["features"], asked))
 
-    def initial_state(self, memory: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The state before the start token: names to (B, H) tensors."""
-        return self.decoder.initial_state(memory)
-
-    def step(
-        self, tokens: Tensor, state: dict[str, Tensor], memory: dict[str, Tensor]
-    ) -> tuple[Tensor, dict[str, Tensor]] | tuple[Tensor, dict[str, Tensor], Tensor]:
-        """One word further for (B, K) tokens; see :meth:`cnnrnn.models.decoder.Decoder.step`."""
-        return self.decoder.step(tokens, state, memory)
-
     def memory(
         self, image: Tensor, question: Tensor, question_length: Tensor, *, rows: Tensor | None = None
     ) -> dict[str, Tensor]:
@@ -80,4 +70,4 @@ class Answerer(nn.Module):
         rows: Tensor | None = None,
     ) -> Tensor:
         """Teacher forcing, as :meth:`cnnrnn.models.captioner.Captioner.forward`."""
-        return teacher_forced(self, self.memory(image, question, question_length, rows=rows), tokens)
+        return self.teacher_forced(self.memory(image, question, question_length, rows=rows), tokens)

@@ -35,10 +35,6 @@ class _Cell(nn.Module):
         for weight in self.recurrent.weight.chunk(self.gates):
             nn.init.orthogonal_(weight)
 
-    def forward(self, inputs: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        """Advances the state: inputs (..., gates) and the state, each (..., H), give the next state."""
-        raise NotImplementedError
-
     def _norm(self, parts: int) -> nn.Module:
         return nn.LayerNorm(parts * self.hidden) if self.layer_norm else nn.Identity()
 

@@ -6,12 +6,12 @@ import torch
 from torch import Tensor
 
 from cnnrnn.core.tokenizer import Tokenizer
-from cnnrnn.models.captioner import Stepping
+from cnnrnn.models import Model
 
 
 @torch.no_grad()
 def greedy_captions(
-    model: Stepping, memory: dict[str, Tensor], tokenizer: Tokenizer, max_length: int
+    model: Model, memory: dict[str, Tensor], tokenizer: Tokenizer, max_length: int
 ) -> list[str]:
     """The most likely word at each step until the end token.
 

@@ -20,7 +20,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import resvg_py
 from tqdm import tqdm
 
 PACKAGE = "tuxpaint-stamps-default"
@@ -90,6 +89,8 @@ def picture_of(path: Path) -> bytes | None:
     drawing = path.with_suffix(".svg")
     if not drawing.is_file():
         return None
+    import resvg_py
+
     try:
         return bytes(resvg_py.svg_to_bytes(svg_path=str(drawing), width=PIXELS))
     except ValueError as error:

@@ -291,7 +291,7 @@ class DeviceBackend:
         return _Bucket(kind, tuple(sorted(letters.items())), steps), arrays
 
     def _letters(self, kind: SelectKind, images: int, arrays: Arrays) -> dict[str, int]:
-        letters = {"B": images, "I": images, "K": kind.beams, "V": self.vocabulary}
+        letters = {"B": images, "K": kind.beams, "V": self.vocabulary}
         step = self._graphs.manifest.precisions[self.precision]["step"]
         for tensor in step.outputs:
             if tensor.name == "alignment" and isinstance(tensor.shape[-1], int):

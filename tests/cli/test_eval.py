@@ -12,6 +12,7 @@ import pytest
 
 from cnnrnn.cli import main
 from cnnrnn.cli.eval_page import choose
+from cnnrnn.core.samples import package_data
 
 pytest.importorskip("pycocoevalcap")
 pytest.importorskip("sacrebleu")
@@ -104,6 +105,20 @@ def test_a_page_without_a_folder_is_known_before_any_work(
 ) -> None:
     assert judge("--html", str(tmp_path / "none" / "page.html")) == 1
     assert f"there is no folder {tmp_path / 'none'}" in capsys.readouterr().err
+
+
+def test_the_card_of_captions_claims_no_more_than_the_bundle_says(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The shipped bundle's recipe is from before pictures of two sets were looked for."""
+    card = tmp_path / "card.md"
+    samples = str(package_data("samples") / "demo")
+    assert main(["eval", "emoji", samples, "--no-java", "--resamples", "5", "--card", str(card)]) == 0
+    text = card.read_text(encoding="utf-8")
+    assert "| judged on | demo: 8 pictures |" in text
+    assert "| train | noto, twemoji, openmoji |" in text
+    assert "| fp16, beside fp32 | 1 | 326 | 326 | 0 |" in text
+    assert "in two of these" not in text
 
 
 def test_each_picture_is_in_one_group() -> None:

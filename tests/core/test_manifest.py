@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from cnnrnn.core.bundle import Bundle
 from cnnrnn.core.errors import BundleError
 from cnnrnn.core.manifest import Manifest
 
@@ -14,6 +15,31 @@ def test_it_round_trips(manifest):
     text = manifest.to_json()
     assert Manifest.from_json(text) == manifest
     assert Manifest.from_json(text.encode()).to_json() == text
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "words"),
+    [
+        ("task", "caption", "task is 'caption', and question is .*; vqa has one"),
+        ("question", None, "task is 'vqa', and question is None; vqa has one"),
+        ("question/max_length", 129, "question.max_length is 129; an integer from 1 to 128"),
+        ("question/pad", 30, "question.pad is 30; an integer from 0 to 29"),
+        ("question/examples", [], "question.examples is empty; one question at least"),
+        ("question/examples/0", " ", r"question.examples\[0\] is ' '; a question is needed"),
+        ("question/tokenizer", 3, "question.tokenizer is 3; a string"),
+        ("question/most", 3, "question has an unknown key 'most'"),
+    ],
+)
+def test_what_is_wrong_with_questions_is_named(path, value, words):
+    values = json.loads(Bundle.open("vqa").manifest.to_json())
+    set_at(values, path, value)
+    with pytest.raises(BundleError, match=words):
+        Manifest.from_json(json.dumps(values))
+
+
+def test_without_questions_nothing_is_said_of_them(manifest):
+    """So that who knows of none reads it."""
+    assert "question" not in json.loads(manifest.to_json())
 
 
 def set_at(values, path, value):

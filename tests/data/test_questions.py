@@ -135,6 +135,13 @@ def test_easy_vqa_of_ones_own(tmp_path: Path) -> None:
         read_captions(tmp_path)
 
 
+def test_a_folder_of_captions_may_hold_other_files(tmp_path: Path) -> None:
+    assert cv2.imwrite(str(tmp_path / "a.png"), np.full((8, 8, 3), 90, np.uint8))
+    (tmp_path / "captions.json").write_text('{"a.png": "grey"}')
+    (tmp_path / "questions.json").write_text("[]")
+    assert read_captions(tmp_path) == [Sample(tmp_path / "a.png", ("grey",))]
+
+
 def test_easy_vqa_as_its_package_has_it() -> None:
     """The counts are those of the data set's own description."""
     test = read_captions(Source("easy-vqa", split="test"))  # type: ignore[arg-type]

@@ -42,7 +42,7 @@ def begun(request: pytest.FixtureRequest, captioner_grid: CaptionerGrid, compile
 @pytest.mark.parametrize("options", EVERY, ids=named)
 def test_captioner(options: Options, precision: str, captioner_grid: CaptionerGrid, begun: Compiler) -> None:
     folder = captioner_grid.exported(options).folder
-    _compile([*model_graphs(folder, precision), *select_graphs(folder, BEAMS)], begun)
+    _check_compiled([*model_graphs(folder, precision), *select_graphs(folder, BEAMS)], begun)
 
 
 @pytest.mark.slow
@@ -50,35 +50,35 @@ def test_captioner(options: Options, precision: str, captioner_grid: CaptionerGr
 def test_captioner_in_fp32_is_refused_for_turing(
     options: Options, captioner_grid: CaptionerGrid, compiler: Compiler
 ) -> None:
-    _refuse(model_graphs(captioner_grid.exported(options).folder, "fp32"), compiler)
+    _check_refused(model_graphs(captioner_grid.exported(options).folder, "fp32"), compiler)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "precision"), SHIPPED)
 def test_shipped_bundle(name: str, precision: str, compiler: Compiler) -> None:
-    _compile(model_graphs(name, precision), compiler)
+    _check_compiled(model_graphs(name, precision), compiler)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", shipped_bundles())
 def test_shipped_bundle_in_bf16(name: str, compiler: Compiler) -> None:
     """Which no bundle carries: lowered here."""
-    _compile(model_graphs(name, "bf16"), compiler)
+    _check_compiled(model_graphs(name, "bf16"), compiler)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", shipped_bundles())
 def test_shipped_bundle_in_fp32_is_refused_for_turing(name: str, compiler: Compiler) -> None:
-    _refuse(model_graphs(name, "fp32"), compiler)
+    _check_refused(model_graphs(name, "fp32"), compiler)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", shipped_bundles())
 def test_shipped_select_graphs(name: str, compiler: Compiler) -> None:
-    _compile(select_graphs(name), compiler)
+    _check_compiled(select_graphs(name), compiler)
 
 
-def _compile(graphs: Sequence[Graph], compiler: Compiler) -> None:
+def _check_compiled(graphs: Sequence[Graph], compiler: Compiler) -> None:
     """Compile in every bucket for every GPU, and compare the engines' tensors with the graphs'."""
     work = [(graph, job) for graph in graphs for job in graph.jobs()]
     assert work
@@ -112,7 +112,7 @@ def _check_types(graph: Graph) -> None:
             assert dtype == fixed.get(name, DTYPES[graph.precision]), f"{graph.name}: {name}"
 
 
-def _refuse(graphs: Sequence[Graph], compiler: Compiler) -> None:
+def _check_refused(graphs: Sequence[Graph], compiler: Compiler) -> None:
     jobs = [job for graph in graphs for job in graph.refused()]
     assert jobs
     for job, outcome in zip(jobs, compiler.compile(jobs, refused=True), strict=True):

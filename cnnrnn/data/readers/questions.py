@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 from cnnrnn.core.errors import DataError
 from cnnrnn.data.readers.recognise import read_json
 from cnnrnn.data.readers.sample import Entry
-from cnnrnn.data.readers.tables import not_utf8
+from cnnrnn.data.readers.tables import csv_rows
 
 _QUESTIONS, _ANNOTATIONS = "questions", "annotations"
 
@@ -62,23 +61,8 @@ def easy_vqa_entries(file: Path, content: Any) -> Iterator[Entry]:
 def vqa_csv_entries(file: Path) -> Iterator[Entry]:
     """A table with the columns ``image``, ``question`` and ``answer``; several answers have a row each."""
     asked: dict[tuple[str, str], tuple[str, list[str]]] = {}
-    with file.open(encoding="utf-8-sig", newline="") as stream:
-        try:
-            rows = csv.DictReader(stream)
-            if missing := {"image", "question", "answer"} - set(rows.fieldnames or ()):
-                raise DataError(
-                    f"{file} has no column {sorted(missing)[0]!r}; its first line must name image, question "
-                    "and answer"
-                )
-            for row in rows:
-                key = row["image"] or "", row["question"] or ""
-                asked.setdefault(key, (f"line {rows.line_num}", []))[1].append(row["answer"] or "")
-        except UnicodeDecodeError as error:
-            raise not_utf8(file, error) from error
-        except csv.Error as error:
-            raise DataError(
-                f"{file} is not CSV: {error}; quote what holds a comma or a line's end"
-            ) from error
+    for where, row in csv_rows(file, ("image", "question", "answer")):
+        asked.setdefault((row["image"], row["question"]), (where, []))[1].append(row["answer"])
     for (name, question), (where, answers) in asked.items():
         yield Entry(where, (name,), tuple(answers), question=question)
 

@@ -44,9 +44,10 @@ def recognise(source: Source) -> Found:
     if source.path == EASY_VQA:
         return _easy_vqa(source)
     path = Path(source.path)
-    if path.is_dir() and (file := path / "questions.json").is_file():
-        return Found(file, "easy_vqa", read_json(file))
     if path.is_dir() and not (path / "captions.json").is_file():
+        asked = path / "questions.json"
+        if asked.is_file() and source.kind in ("auto", "easy_vqa"):
+            return Found(asked, "easy_vqa", read_json(asked))
         shards = tuple(sorted(path.glob("*.tar")))
         if shards:
             return Found(shards[0], "webdataset", shards=shards)

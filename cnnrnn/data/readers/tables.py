@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import re
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from cnnrnn.core.errors import DataError
@@ -17,18 +17,30 @@ _ALSO_CALLED = {"val": "dev", "validation": "dev"}
 
 def csv_entries(file: Path) -> Iterator[Entry]:
     """A table with the columns ``image`` and ``caption``; a picture may have several rows."""
+    yield from _grouped(
+        (where, row["image"], row["caption"]) for where, row in csv_rows(file, ("image", "caption"))
+    )
+
+
+def csv_rows(file: Path, columns: Sequence[str]) -> Iterator[tuple[str, dict[str, str]]]:
+    """Each row's place, and its cells of these columns, empty where there is none.
+
+    Raises:
+        DataError: a column is missing, or the file is not CSV in UTF-8.
+    """
+    *first, last = columns
     with file.open(encoding="utf-8-sig", newline="") as stream:
         try:
             rows = csv.DictReader(stream)
-            if missing := {"image", "caption"} - set(rows.fieldnames or ()):
+            if missing := set(columns) - set(rows.fieldnames or ()):
                 raise DataError(
-                    f"{file} has no column {sorted(missing)[0]!r}; its first line must name image and caption"
+                    f"{file} has no column {sorted(missing)[0]!r}; its first line must name "
+                    f"{', '.join(first)} and {last}"
                 )
-            yield from _grouped(
-                (f"line {rows.line_num}", row["image"] or "", row["caption"] or "") for row in rows
-            )
+            for row in rows:
+                yield f"line {rows.line_num}", {column: row[column] or "" for column in columns}
         except UnicodeDecodeError as error:
-            raise not_utf8(file, error) from error
+            raise _not_utf8(file, error) from error
         except csv.Error as error:
             raise DataError(
                 f"{file} is not CSV: {error}; quote what holds a comma or a line's end"
@@ -140,10 +152,10 @@ def _lines(file: Path) -> Iterator[tuple[int, str]]:
                 if line.strip():
                     yield number, line.rstrip("\r\n")
         except UnicodeDecodeError as error:
-            raise not_utf8(file, error) from error
+            raise _not_utf8(file, error) from error
 
 
-def not_utf8(file: Path, error: UnicodeDecodeError) -> DataError:
+def _not_utf8(file: Path, error: UnicodeDecodeError) -> DataError:
     return DataError(
         f"{file} is not UTF-8: it has the byte 0x{error.object[error.start]:02x}; save it as UTF-8, of "
         f"Latin-1 for example with: iconv -f latin1 -t utf-8"
