@@ -102,14 +102,15 @@ judge-emoji: $(VENV)/.installed-test
 	test -d data/emoji || $(PY) examples/emoji/fetch.py data/emoji
 	$(VENV)/bin/cnnrnn train examples/emoji/emoji.toml $(RESUME_EMOJI)
 	$(PY) examples/emoji/leave_one_out.py --shipped cnnrnn/bundles/emoji
-	$(PY) examples/emoji/card.py
+	$(PY) examples/emoji/notes.py runs/emoji/notes.md
+	$(VENV)/bin/cnnrnn eval emoji data/emoji/fluent --beams 5 --no-java --card docs/emoji.md --card-notes runs/emoji/notes.md
 
 # A quarter of an hour on two idle cores. Its pictures and questions are in the package easy-vqa.
 train-vqa: $(VENV)/.installed-test
 	$(VENV)/bin/cnnrnn train examples/vqa/vqa.toml $$(test ! -f runs/vqa/last.pt || echo --resume)
 	$(VENV)/bin/cnnrnn export runs/vqa/last.pt cnnrnn/bundles/vqa --weights fp16 --precision fp16 --replace \
 	  --pictures $$($(PY) -c 'import easy_vqa, os; print(os.path.dirname(easy_vqa.__file__))')/data/test/images
-	$(VENV)/bin/cnnrnn eval vqa --split test --card docs/vqa.md
+	$(VENV)/bin/cnnrnn eval vqa --split test --card docs/vqa.md --card-notes examples/vqa/notes.md
 
 judge-stamps: $(VENV)/.installed-test
 	$(INSTALL) resvg-py

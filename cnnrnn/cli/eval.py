@@ -79,6 +79,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="write the bundle's model card, with these scores (Markdown)",
     )
+    parser.add_argument(
+        "--card-notes",
+        type=Path,
+        metavar="FILE",
+        help="what else the card says, of the data, its licences and the model's limits (Markdown)",
+    )
     _add_scoring(parser.add_argument_group("scoring"))
 
 
@@ -129,6 +135,7 @@ def run(arguments: argparse.Namespace) -> int:
     for file in (arguments.captions, arguments.html, arguments.card):
         if file is not None:
             check_folder_of(file)
+    notes = _card_notes(arguments)
     evaluation = _evaluate(arguments)
     if arguments.captions is not None:
         evaluation.write_captions(arguments.captions)
@@ -138,7 +145,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.html is not None:
         write_eval_page(arguments.html, evaluation, rows, arguments.bundle, arguments.precision)
     if arguments.card is not None:
-        _write_card(arguments, rows, evaluation)
+        _write_card(arguments, rows, evaluation, notes)
     if arguments.json:
         print_json(evaluation.to_dict())
     elif isinstance(evaluation, Evaluation):
@@ -185,6 +192,7 @@ def _write_card(
     arguments: argparse.Namespace,
     rows: list[tuple[str, ...]],
     evaluation: Evaluation | AnswerEvaluation,
+    notes: str,
 ) -> None:
     from cnnrnn.cli.eval_card import write_card
     from cnnrnn.core.bundle import Bundle
@@ -198,7 +206,23 @@ def _write_card(
         "search": f"beam {evaluation.beams}, {arguments.precision or 'fp32'}, ONNX Runtime on a CPU",
         "intervals": f"bootstrap over {arguments.resamples} draws, seed {arguments.seed}",
     }
-    write_card(arguments.card, manifest, rows, judged)
+    write_card(arguments.card, manifest, rows, judged, notes)
+
+
+def _card_notes(arguments: argparse.Namespace) -> str:
+    """The text of --card-notes.
+
+    Raises:
+        OptionsError: there is no card for it, or the file cannot be read as text.
+    """
+    if (file := arguments.card_notes) is None:
+        return ""
+    if arguments.card is None:
+        raise OptionsError(f"--card-notes is {file}, and there is no card to put it in; give --card FILE too")
+    try:
+        return str(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise OptionsError(f"--card-notes is {file}, which cannot be read as UTF-8 text: {error}") from error
 
 
 def _own_sources(manifest: Manifest, split: tuple[str, ...]) -> list[Source]:

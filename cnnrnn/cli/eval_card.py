@@ -12,7 +12,11 @@ from cnnrnn.core.storage import write_atomic
 
 
 def write_card(
-    target: Path, manifest: Manifest, rows: Sequence[Sequence[str]], judged: Mapping[str, str]
+    target: Path,
+    manifest: Manifest,
+    rows: Sequence[Sequence[str]],
+    judged: Mapping[str, str],
+    notes: str = "",
 ) -> None:
     """Write the card in one piece.
 
@@ -21,6 +25,7 @@ def write_card(
         manifest: of the bundle.
         rows: the table of scores, its head first.
         judged: what the scores are of, name to value: the data, the search, the command.
+        notes: Markdown that goes below: what neither the scores nor the bundle know.
 
     Raises:
         StorageError: the file cannot be written; what stood there stands there still.
@@ -38,6 +43,7 @@ def write_card(
         else "The bundle does not say what it was trained on.",
         "## Precisions and parity",
         *_parity(manifest.parity),
+        notes.strip(),
         f"Written by `cnnrnn eval --card`, cnnrnn {cnnrnn.__version__}.",
     ]
     write_atomic(target, ("\n\n".join(section for section in sections if section) + "\n").encode())

@@ -119,7 +119,7 @@ def code_of(stem: str) -> str:
 
 
 def icon_drawings(folder: Path, names: dict[str, str]) -> dict[str, str]:
-    """Iconify's set, matched by code point where it has a table of them, else by what its icons are called."""
+    """Iconify's set, matched by code point where it has a table of them, else by its icons' names."""
     icons = json.loads((folder / "icons.json").read_text(encoding="utf-8"))
     by_code = {
         key(code): [icon]

@@ -1,10 +1,10 @@
 """Judges the emoji recipe on vendors that it was not trained on, and writes the table of the model card.
 
-    python examples/emoji/leave_one_out.py --data data/emoji --runs runs --epochs 12
+    python examples/emoji/leave_one_out.py --data data/emoji --runs runs --epochs 9
 
 For each of the three vendors that draw every emoji: trains on the sets of all others, exports, captions this
-vendor's with the exported bundle at beam 5, and scores it beside its floors. A run that was cut short goes on; a finished one is not
-trained again. ``--shipped BUNDLE`` scores that bundle on Fluent, a fourth vendor, which no run sees.
+vendor's with the exported bundle at beam 5, and scores it beside its floors. A run that was cut short goes
+on, a finished one is not trained again. ``--shipped BUNDLE`` scores that bundle on Fluent, which no run sees.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def main() -> None:
         "--data", type=Path, default=Path("data/emoji"), help="the folder that fetch.py wrote"
     )
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="where checkpoints are kept")
-    parser.add_argument("--epochs", type=int, default=12, help="epochs of each of the three runs")
+    parser.add_argument("--epochs", type=int, default=9, help="epochs of each of the three runs")
     parser.add_argument("--shipped", type=Path, help="a bundle trained on all of them, to score on Fluent")
     parser.add_argument("--results", type=Path, default=HERE / "results", help="folder of JSON results")
     options = parser.parse_args()

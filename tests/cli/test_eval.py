@@ -113,12 +113,28 @@ def test_the_card_of_captions_claims_no_more_than_the_bundle_says(
     """The shipped bundle's recipe is from before pictures of two sets were looked for."""
     card = tmp_path / "card.md"
     samples = str(package_data("samples") / "demo")
-    assert main(["eval", "emoji", samples, "--no-java", "--resamples", "5", "--card", str(card)]) == 0
+    notes = tmp_path / "notes.md"
+    notes.write_text("## Limits\n\nPictures of Crète only.\n", encoding="utf-8")
+    judge = ["eval", "emoji", samples, "--no-java", "--resamples", "5"]
+    assert main([*judge, "--card", str(card), "--card-notes", str(notes)]) == 0
     text = card.read_text(encoding="utf-8")
     assert "| judged on | demo: 8 pictures |" in text
     assert "| train | noto, twemoji, openmoji |" in text
     assert "| fp16, beside fp32 | 1 | 326 | 326 | 0 |" in text
     assert "in two of these" not in text
+    assert "\n## Limits\n\nPictures of Crète only.\n" in text
+
+
+def test_notes_that_no_card_can_hold_are_refused_before_any_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    notes, samples = tmp_path / "notes.md", str(package_data("samples") / "demo")
+    assert main(["eval", "emoji", samples, "--card-notes", str(notes)]) == 2
+    assert "give --card FILE too" in capsys.readouterr().err
+    with_card = ["--card", str(tmp_path / "card.md"), "--card-notes", str(notes)]
+    assert main(["eval", "emoji", samples, *with_card]) == 2
+    assert "cannot be read as UTF-8 text" in capsys.readouterr().err
+    assert not (tmp_path / "card.md").exists()
 
 
 def test_each_picture_is_in_one_group() -> None:

@@ -109,10 +109,10 @@ def test_each_requirement_within_its_range_is_pinned_for_the_makefile(repository
 
 
 def test_the_model_card_is_made_of_the_results(repository: Path) -> None:
-    from examples.emoji.card import card
+    from examples.emoji.notes import notes
 
-    assert card() == (repository / "docs" / "emoji.md").read_text(encoding="utf-8"), (
-        "write it anew: python examples/emoji/card.py"
+    assert notes().strip() in (repository / "docs" / "emoji.md").read_text(encoding="utf-8"), (
+        "write it anew, as `make judge-emoji` does"
     )
 
 

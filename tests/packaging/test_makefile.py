@@ -100,7 +100,9 @@ def test_the_emoji_bundle_is_judged_on_a_fresh_clone(trained: bool, repository: 
         *([] if trained else fetch),
         f"cnnrnn train examples/emoji/emoji.toml{resume}",
         "python examples/emoji/leave_one_out.py --shipped cnnrnn/bundles/emoji",
-        "python examples/emoji/card.py",
+        "python examples/emoji/notes.py runs/emoji/notes.md",
+        "cnnrnn eval emoji data/emoji/fluent --beams 5 --no-java --card docs/emoji.md "
+        "--card-notes runs/emoji/notes.md",
     ]
 
 
