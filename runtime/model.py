@@ -139,7 +139,8 @@ class Model:
             questions: one at least.
 
         Returns:
-            A `Result` for each question; the tokens are those of single calls.
+            A `Result` for each question; the tokens are those of single calls. Questions that went through
+            the graphs together have the same ``timings_ms``, those of all of them: they do not add up.
 
         Raises:
             As a call of the model.

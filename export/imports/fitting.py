@@ -101,7 +101,7 @@ def fit(
     sizes = _sizes(needed, given)
     misfits = Misfits()
     found: dict[str, Tensor] = {}
-    may_lack = frozenset(optional)
+    may_lack, hidden = frozenset(optional), sizes.get("H", 0)
     for name, shape in needed.items():
         if name not in given:
             if name not in may_lack:
@@ -109,6 +109,7 @@ def fit(
         elif not _agrees(shape, given[name], sizes):
             misfits.misshapen.append(
                 f"{name} is {tuple(given[name].shape)} and has to be {written(shape, sizes)}"
+                + (other_cell(given[name], hidden * 4) if shape[:1] == ("4H",) else "")
             )
         else:
             found[name] = given[name]
@@ -128,6 +129,16 @@ def written(shape: Shape, sizes: Mapping[str, int]) -> str:
     if None in numbers or all(isinstance(dimension, int) for dimension in shape):
         return letters
     return f"{letters} = {tuple(numbers)}"
+
+
+def other_cell(tensor: Tensor, rows: int) -> str:
+    """What to say where a cell's tensor has as many rows as the other kind of cell has gates."""
+    given = tensor.shape[0] if tensor.dim() else 0
+    if given and rows and given * 4 == rows * 3:
+        return "; 3 rows for 4 are a GRU's, where an LSTM is asked for"
+    if given and rows and given * 3 == rows * 4:
+        return "; 4 rows for 3 are an LSTM's, where a GRU is asked for"
+    return ""
 
 
 def _sizes(needed: Mapping[str, Shape], given: Mapping[str, Tensor]) -> dict[str, int]:

@@ -20,7 +20,7 @@ from cnnrnn.core.errors import CheckpointError, ConfigError, OptionsError
 from cnnrnn.core.manifest import ImageSpec, SearchDefaults
 from cnnrnn.core.tokenizer import END, PAD, START, UNKNOWN, Tokenizer
 from cnnrnn.export.imports.checkpoint_file import read_tensors
-from cnnrnn.export.imports.fitting import Misfits, Source
+from cnnrnn.export.imports.fitting import Misfits, Source, other_cell
 from cnnrnn.export.imports.imported import IMAGENET_MEAN, IMAGENET_STD, Imported, ImportOptions
 from cnnrnn.export.imports.key_rules import Rule, ShapeError, rules_of
 from cnnrnn.export.imports.plain import PlainConfig, PlainNetwork
@@ -144,7 +144,8 @@ def _mapped(
             try:
                 found[name] = rule.make([given[source] for source in sources], shape)
             except ShapeError as error:
-                misfits.misshapen.append(f"{name}, of {', '.join(sources)}, has to be {shape}: {error}")
+                said = f"{name}, of {', '.join(sources)}, has to be {shape}: {error}"
+                misfits.misshapen.append(said + other_cell(given[sources[0]], shape[0] if shape else 0))
     misfits.unused += [
         f"{name} {tuple(tensor.shape)}"
         for name, tensor in given.items()
@@ -198,6 +199,8 @@ def _key_map(content: dict[str, Any]) -> KeyMap:
     for name in known - {"ignore"}:
         if not isinstance(content.get(name, {}), dict):
             raise ConfigError(f"{name} = {content[name]!r} must be a section, [{name}]")
+        if isinstance(content.get(name, {}).get("ignore"), list):
+            raise ConfigError(f"ignore stands below [{name}]; put it above the first section of the file")
     if ("model" in content) == ("rnn" in content):
         raise ConfigError("exactly one of [model] and [rnn] says what the tensors are of")
     if "model" in content:

@@ -57,8 +57,8 @@ def recognise(source: Source) -> Found:
     file = path / "captions.json" if path.is_dir() else path
     if not file.is_file():
         raise DataError(
-            f"{file} does not exist; give a folder with captions.json or shards, or a file that is one of: "
-            + "; ".join(KINDS.values())
+            f"{file} does not exist; mend the path, or give a folder with captions.json or shards, or a "
+            "caption file of a kind that docs/training.md lists"
         )
     if source.kind == "webdataset":
         return Found(file, "webdataset", shards=(file,))

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from cnnrnn.core.errors import CheckpointError
-from cnnrnn.export.imports.fitting import Shape, Source, fit, written
+from cnnrnn.export.imports.fitting import Shape, Source, fit, other_cell, written
 
 NEEDED: dict[str, Shape] = {
     "table": ("V", "E"),
@@ -55,6 +55,13 @@ def test_everything_is_named_with_its_shape() -> None:
     assert text.endswith("\nDo this.")
     assert "entering is (8, 8) and has to be (4H, 2H+E) = (8, 7)" in refusal(entering=(8, 8))
     assert "hidden is (9, 2) and has to be (4H, H) = (8, 2)" in refusal(hidden=(9, 2))
+
+
+def test_the_other_kind_of_cell_is_recognised_by_its_rows() -> None:
+    assert "(4H, H) = (8, 2); 3 rows for 4 are a GRU's, where an LSTM is asked for" in refusal(hidden=(6, 2))
+    assert "rows for" not in refusal(table=None, hidden=(8, 3))
+    assert other_cell(torch.zeros(8), 6) == "; 4 rows for 3 are an LSTM's, where a GRU is asked for"
+    assert not other_cell(torch.zeros(()), 6)
 
 
 def test_a_shape_is_written_for_people() -> None:

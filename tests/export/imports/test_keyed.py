@@ -126,6 +126,7 @@ def test_every_tensor_that_does_not_fit_is_named(write: Callable[..., ImportOpti
         ('[rnn]\ncell = "rnn"', "rnn cell = 'rnn' must be lstm or gru"),
         ("[rnn]\n[other]", "unknown key 'other'; known are ignore, image"),
         ("keys = 3\n[rnn]", r"keys = 3 must be a section, \[keys\]"),
+        ("[rnn]\nignore = ['x']", r"ignore stands below \[rnn\]; put it above the first section"),
         ("ignore = 3\n[rnn]", "ignore = 3 must be a list"),
         ('[rnn]\n[vocabulary]\nbegin = "x"', "vocabulary 'begin' is none of start, end, pad, unknown"),
         ('[rnn]\n[vocabulary]\nstart = "x"', r"no word 'x'; \[vocabulary\] start says"),
