@@ -144,20 +144,26 @@ class OrtCpuBackend:
             return made
 
     def _session(self, spec: GraphSpec, data: bytes, threads: int) -> Any:
-        options = self._ort.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.execution_mode = self._ort.ExecutionMode.ORT_SEQUENTIAL
-        options.log_severity_level = 3
-        options.add_session_config_entry("session.intra_op.allow_spinning", str(int(self._spinning)))
         try:
-            session = self._ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+            session = self._ort.InferenceSession(
+                data, self._options(spec, threads), providers=["CPUExecutionProvider"]
+            )
         except Exception as error:  # ONNX Runtime's exceptions have no common base but Exception
             raise BackendError(
                 f"ONNX Runtime {self._ort.__version__} cannot load {spec.file}: {error}"
             ) from error
         check_tensors(spec, session.get_inputs(), session.get_outputs())
         return session
+
+    def _options(self, spec: GraphSpec, threads: int) -> Any:
+        """How a graph's session runs."""
+        options = self._ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.execution_mode = self._ort.ExecutionMode.ORT_SEQUENTIAL
+        options.log_severity_level = 3
+        options.add_session_config_entry("session.intra_op.allow_spinning", str(int(self._spinning)))
+        return options
 
     def _ort_value(self, tensor: Tensor) -> Any:
         return self._ort.OrtValue.ortvalue_from_numpy(tensor) if isinstance(tensor, np.ndarray) else tensor

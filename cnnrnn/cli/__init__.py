@@ -15,12 +15,12 @@ from collections.abc import Sequence
 from types import ModuleType
 
 import cnnrnn
-from cnnrnn.cli import build, demo, doctor, eval, export, import_, inspect, run, train
+from cnnrnn.cli import bench, build, demo, doctor, eval, export, import_, inspect, run, train
 from cnnrnn.cli.output import print_error
 from cnnrnn.cli.usage import Parser
 from cnnrnn.core.errors import CnnrnnError, OptionsError
 
-COMMANDS = (train, eval, export, import_, build, run, inspect, doctor, demo)
+COMMANDS = (train, eval, export, import_, build, run, bench, inspect, doctor, demo)
 INTERRUPTED = 128 + signal.SIGINT
 
 
@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return int(arguments.command(arguments))
     except CnnrnnError as error:
-        print_error(error, as_json=arguments.json)
+        print_error(error, as_json=arguments.json is True)
         return error.exit_code
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -78,11 +78,12 @@ def parser() -> Parser:
             description=f"{summary}\n{rest}".strip(),
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        command.add_argument(
-            "--json",
-            action="store_true",
-            help="one JSON object a line on standard output, nothing else there",
-        )
+        if not hasattr(module, "JSON_IS_A_FILE"):
+            command.add_argument(
+                "--json",
+                action="store_true",
+                help="one JSON object a line on standard output, nothing else there",
+            )
         command.add_argument(
             "-v", "--verbose", action="store_true", help="log to standard error what is being done"
         )

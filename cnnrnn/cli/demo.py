@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import cnnrnn
-from cnnrnn.cli import machine, options
+from cnnrnn.cli import options
 from cnnrnn.cli.output import note, note_unusable, print_json, print_line, table
-from cnnrnn.core import extras
+from cnnrnn.core import extras, machine
 from cnnrnn.core.errors import CnnrnnError, ImageError, OptionsError
 from cnnrnn.core.samples import package_data, pictures_in
 from cnnrnn.core.storage import check_folder_of

@@ -13,8 +13,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from cnnrnn.cli import machine
 from cnnrnn.cli.output import print_json, print_line, table
+from cnnrnn.core import machine
 from cnnrnn.core.bundle import shipped_bundles
 from cnnrnn.core.errors import MissingDependencyError
 from cnnrnn.runtime.engine.library import (

@@ -11,7 +11,8 @@ from types import ModuleType
 
 import pytest
 
-from cnnrnn.cli import doctor, machine, main
+from cnnrnn.cli import doctor, main
+from cnnrnn.core import machine
 from cnnrnn.runtime.engine import library as libraries
 
 TENSORRT_MODULES = [module for modules in libraries.MODULES.values() for module in modules]
