@@ -91,8 +91,9 @@ class _Profiled(OrtCpuBackend):
 
     def events(self) -> dict[str, list[dict[str, Any]]]:
         """The kernels that ran in the encoder and in the steps, in their order."""
-        files = {"encoder": self._encoder.end_profiling(), "step": self._step.end_profiling()}
-        return {stage: _kernels(json.loads(Path(file).read_text())) for stage, file in files.items()}
+        sessions: dict[str, Any] = {"encoder": self._encoder, "step": self._step}
+        files = {stage: Path(session.end_profiling()) for stage, session in sessions.items()}
+        return {stage: _kernels(json.loads(file.read_text())) for stage, file in files.items()}
 
 
 def _profile(

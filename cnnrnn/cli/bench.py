@@ -178,7 +178,7 @@ def _camera(
 
 def _print(bench: Bench, camera: Camera | None) -> None:
     first = bench.timed[0]
-    rows = [("stage", "least", "p50", "p90", "p99", "floor", "p50 over floor")]
+    rows: list[tuple[str, ...]] = [("stage", "least", "p50", "p90", "p99", "floor", "p50 over floor")]
     for stage, summary in first.summaries().items():
         floor = first.floors_ms.get(stage)
         p99 = "" if summary.p99 is None else f"{summary.p99:.2f}"
