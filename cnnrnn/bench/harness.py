@@ -53,7 +53,10 @@ class Setting:
 
     def __str__(self) -> str:
         parts = [self.precision, self.backend if self.backend != ORT_CPU else "", f"beam {self.beams}"]
-        parts += [f"{self.threads} threads" if self.threads else "", f"batch {self.batch}"]
+        parts += [
+            f"{self.threads} thread{'s' * (self.threads > 1)}" if self.threads else "",
+            f"batch {self.batch}",
+        ]
         parts += [f"{self.steps} steps" if self.steps else ""]
         return ", ".join(part for part in parts if part)
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnnrnn.cli import options
+from cnnrnn.cli.bench_page import write_bench_page
 from cnnrnn.cli.output import Progress, note, print_line, table
 from cnnrnn.core.errors import OptionsError
 from cnnrnn.core.samples import pictures_in, sample_pictures
@@ -39,6 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--pictures", type=Path, metavar="FOLDER", help="of the pictures (default: those that are shipped)"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the whole report here")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write it as a page too")
     parser.add_argument(
         "--compare",
         nargs=2,
@@ -99,8 +101,9 @@ def run(arguments: argparse.Namespace) -> int:
         value = getattr(arguments, name)
         if value is not None and not 0 < value < float("inf"):
             raise OptionsError(f"--{name.replace('_', '-')} is {value}; give more than 0")
-    if arguments.json is not None:
-        check_folder_of(arguments.json)
+    for file in (arguments.json, arguments.html):
+        if file is not None:
+            check_folder_of(file)
     from cnnrnn.bench import Plan, measure, report, write_report
     from cnnrnn.core.bundle import Bundle
 
@@ -112,8 +115,11 @@ def run(arguments: argparse.Namespace) -> int:
     bench = measure(bundle, pictures, plan, on_progress=progress.update)
     camera = _camera(arguments, bundle, settings[0], pictures)
     _print(bench, camera)
+    content = report(bench, bundle, camera)
     if arguments.json is not None:
-        write_report(arguments.json, report(bench, bundle, camera))
+        write_report(arguments.json, content)
+    if arguments.html is not None:
+        write_bench_page(arguments.html, content, [str(setting) for setting in settings])
     return 0
 
 

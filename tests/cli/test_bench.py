@@ -17,7 +17,7 @@ def test_a_report_and_its_comparison(tmp_path: Path, capsys: pytest.CaptureFixtu
     varied = ["--beams", "1", "--beams", "2", "--precision", "fp32", "--precision", "fp16", "--steps", "4"]
     assert main(["bench", "emoji", *QUICK, *varied, "--json", str(before)]) == 0
     printed = capsys.readouterr().out
-    assert printed.startswith("emoji: fp32, beam 1, 1 threads, batch 1, 4 steps; 3 answers, milliseconds\n")
+    assert printed.startswith("emoji: fp32, beam 1, 1 thread, batch 1, 4 steps; 3 answers, milliseconds\n")
     assert [line.split()[0] for line in printed.splitlines()[1:9]] == [
         "stage",
         "decode",
@@ -28,7 +28,7 @@ def test_a_report_and_its_comparison(tmp_path: Path, capsys: pytest.CaptureFixtu
         "backtrace",
         "total",
     ]
-    assert "fp16, beam 1, 1 threads, batch 1, 4 steps" in printed
+    assert "fp16, beam 1, 1 thread, batch 1, 4 steps" in printed
     settings = [entry["setting"] for entry in json.loads(before.read_text())["settings"]]
     assert [(entry["precision"], entry["beams"]) for entry in settings] == [
         ("fp32", 1),
@@ -53,12 +53,21 @@ def test_a_camera(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("cnnrnn.cli.bench.CAMERA_SECONDS", 0.5)
-    file = tmp_path / "report.json"
-    assert main(["bench", "emoji", *QUICK, "--beams", "1", "--camera", "10", "--json", str(file)]) == 0
+    file, page = tmp_path / "report.json", tmp_path / "report.html"
+    written = ["--json", str(file), "--html", str(page)]
+    assert main(["bench", "emoji", *QUICK, "--beams", "1", "--beams", "2", "--camera", "10", *written]) == 0
     assert "camera of 10 frames/s: " in capsys.readouterr().out
     camera = json.loads(file.read_text())["camera"]
     assert 1 <= camera["answered"] + camera["dropped"] <= 5
     assert camera["age"]["minimum_ms"] > 0
+    text = page.read_text(encoding="utf-8")
+    for stage in ("decode", "preprocess", "encoder", "step", "select", "backtrace", "total"):
+        assert f'<th scope="row">{stage}</th>' in text
+    assert text.count('class="floor"') == 2, "the encoder's and the steps'"
+    assert '<th scope="row">fp32, beam 2, 1 thread, batch 1</th>' in text
+    assert "Of 10 frames a second" in text
+    assert "multiplications and" in text
+    assert str(tmp_path) not in text
 
 
 @pytest.mark.parametrize(
