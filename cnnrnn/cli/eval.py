@@ -235,7 +235,7 @@ def _own_sources(manifest: Manifest, split: tuple[str, ...]) -> list[Source]:
 
     data = manifest.provenance.get("training", {}).get("data", {})
     named = [entry for part in split for entry in data.get(part, ())]
-    if not named or any(not isinstance(entry, dict) or entry["path"] != EASY_VQA for entry in named):
+    if not named or any(not isinstance(entry, dict) or entry.get("path") != EASY_VQA for entry in named):
         raise OptionsError(
             f"DATA is not given, and the split {' and '.join(split)} of the bundle {manifest.name!r} is not "
             "data that a package holds; give a source of pictures with captions, or with questions"

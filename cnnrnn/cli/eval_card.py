@@ -80,6 +80,9 @@ def _data(data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 def _source(source: Any) -> str:
     if isinstance(source, str):
         return source
+    if "generator" in source:
+        seed = f", seed {source['seed']}" if source["seed"] else ""
+        return f"{source['count']} an epoch, drawn by {Path(source['generator']).name}{seed}"
     split = f" ({', '.join(source['split'])})" if source.get("split") else ""
     return f"{source['path']}{split}"
 
