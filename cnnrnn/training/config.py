@@ -172,7 +172,7 @@ class TrainConfig:
         if config.scst.epochs and drawn:
             raise ConfigError(
                 f"scst epochs = {config.scst.epochs} rewards captions by those of all pictures, and "
-                f"{drawn[0]} draws others in every epoch; set scst epochs to 0, or train on pictures that stay"
+                f"{drawn[0]} draws others in every epoch; set scst epochs to 0, or draw none"
             )
         if config.scst.epochs and config.model.question != "none":
             raise ConfigError(
