@@ -135,8 +135,8 @@ def _torchvision_trunk(config: ModelConfig, pretrained: bool | str) -> tuple[nn.
     name = config.encoder
     if name not in models.list_models(module=models):
         raise ConfigError(
-            f"encoder = {name!r} is neither efficientnet_lite0, crnn_small nor a torchvision classification model; "
-            "python -c 'import torchvision; print(torchvision.models.list_models())' lists those"
+            f"encoder = {name!r} is neither efficientnet_lite0, crnn_small nor a torchvision classification "
+            "model; python -c 'import torchvision; print(torchvision.models.list_models())' lists those"
         )
     if config.drop_connect:
         raise ConfigError(

@@ -1,8 +1,9 @@
 """A light trunk for lines of text, 32 pixels high: a feature for every four pixels of width.
 
-As in CRNN (Shi et al. 2016) rows are halved more often than columns, so that narrow letters keep places of their
-own. Plain 3 × 3 convolutions, since at these sizes a processor takes as long for a separable block (Sandler et
-al. 2018) as for one of them, which learns more: 1.6 and 1.7 ms a line, forwards and backwards, of 96 channels.
+As in CRNN (Shi et al. 2016) rows are halved more often than columns, so that narrow letters keep places of
+their own. Plain 3 × 3 convolutions, since at these sizes a processor takes as long for a separable block
+(Sandler et al. 2018) as for one of them, which learns more: 1.6 and 1.7 ms a line of 96 channels, forwards
+and backwards.
 """
 
 from __future__ import annotations

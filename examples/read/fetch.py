@@ -3,11 +3,11 @@
     python examples/read/fetch.py data/lines
 
 Both are in Debian packages, which ``apt-get download`` gets without installing them; ``--packages FOLDER``
-takes those that are there. The fonts of a package are all for training or all for testing, and what is derived
-from another design is on its side. Words are read with Hunspell's and ispell's lists, and names with Babel.
+takes those that are there. The fonts of a package are all for training or all for testing, and what is
+derived from another design is on its side. Words are those of ispell's and Hunspell's lists, names Babel's.
 
-Written are ``fonts/``, ``fonts.json`` (of each font its part, its family, its package and which characters of the
-alphabet it draws), ``words.json`` (of each language its words) and ``licences/`` (each package's own).
+Written are ``fonts/``, ``fonts.json`` (of each font its part, its family, its package and which characters of
+the alphabet it draws), ``words.json`` (of each language its words) and ``licences/`` (each package's own).
 """
 
 from __future__ import annotations

@@ -58,7 +58,7 @@ LOOKS = {
     "degraded": Look((20, 29), 4, (50, 220), 0.6, 0.3, 0.8, 0.35, 0.7, 0.5, 0.6, 0.5, 0.3, 1.0),
     "mixed": Look(strength=0.9),
 }
-"""By name: as a printer or a screen gives it; as a bad photograph does; and what is trained on, all between."""
+"""By name: as a printer or a screen gives it; as a bad photograph does; all between, to train on."""
 
 
 def line(text: str, font: Path, look: Look, widest: float, random: Random) -> NDArray[np.uint8]:
