@@ -1,11 +1,11 @@
 """Tesseract on the same lines as a bundle, with its error rates and its time, one thread each.
 
-    python examples/read/tesseract.py read data/lines/test/clean data/lines/test/degraded --page docs/reading-judged.md
+    python examples/read/tesseract.py read data/lines/test/clean data/lines/test/degraded
 
-Tesseract 5 is Debian's ``tesseract-ocr``, with the languages' own packages. It is given the pictures as they are
-and, since it was made for larger print, twice as large within a border; the better of the two counts. All
-pictures of a folder are read by one process, so that its start is shared by all of them; the bundle is given one
-picture after another. Both times hold reading the files. A bundle that is `-` leaves the bundle out.
+Tesseract 5 is Debian's ``tesseract-ocr``, with the languages' own packages. It is given the pictures as they
+are and, since it was made for larger print, twice as large within a border. All pictures of a folder are read
+by one process, so that its start is shared by all of them; the bundle is given one picture after another. Both
+times hold reading the files. A bundle that is `-` leaves the bundle out.
 """
 
 from __future__ import annotations
@@ -64,7 +64,10 @@ def judged(bundle: str, folder: Path, languages: str) -> dict[str, Any]:
     samples = read_captions(folder)
     pictures = [Path(str(sample.image)) for sample in samples]
     references = [sample.captions for sample in samples]
-    readers = {"Tesseract": tesseract(pictures, languages), "Tesseract, enlarged": enlarged(pictures, languages)}
+    readers = {
+        "Tesseract": tesseract(pictures, languages),
+        "Tesseract, enlarged": enlarged(pictures, languages),
+    }
     if bundle != "-":
         readers[bundle] = by_bundle(bundle, pictures)
     return {
@@ -130,7 +133,10 @@ def by_bundle(bundle: str, pictures: Sequence[Path]) -> Read:
 
 def table(results: dict[str, dict[str, Any]]) -> str:
     """Markdown."""
-    lines = ["| lines | reader | CER | 95 % interval | WER | exact | ms a line |", "|---|---|---|---|---|---|---|"]
+    lines = [
+        "| lines | reader | CER | 95 % interval | WER | exact | ms a line |",
+        "|---|---|---|---|---|---|---|",
+    ]
     for folder, readers in results.items():
         for name, scores in readers.items():
             low, high = scores["intervals"]["cer"]

@@ -2,8 +2,8 @@
 
     python examples/translate/fetch.py data/translate
 
-They are in the package ``cldr-annotations-full`` (Unicode licence). Kept are names of at most 18 letters of the
-alphabet in each language that no other thing has in one of them, and of those an even choice. Written is
+They are in the package ``cldr-annotations-full`` (Unicode licence). Kept are names of at most 18 letters of
+the alphabet in each language that no other thing has in one of them, and of those an even choice. Written is
 ``names.json``: the English name to those of the other languages.
 """
 

@@ -1,7 +1,7 @@
 """Patterns of phrases: each gives the same in English and in five languages, with a word that it turns on.
 
-Dates, weekdays, units, spans of time, prices and names are CLDR's, by Babel; numbers in words num2words'. What
-is around them is written here, and agrees by `agreement.py`.
+Dates, weekdays, units, spans of time, prices and names are CLDR's, by Babel; numbers in words num2words'.
+What is around them is written here, and agrees by `agreement.py`.
 """
 
 from __future__ import annotations
@@ -250,11 +250,24 @@ def _number(random: Random, _: Any) -> Made:
 
 
 _COUNTRY = Noun("country", ("n", "Land"), ("m", "pays"), ("m", "país"), ("m", "paese"), ("het", "land"))
-_TONGUE = Noun("language", ("f", "Sprache"), ("f", "langue"), ("m", "idioma"), ("f", "lingua"), ("de", "taal"))
-_COIN = Noun("currency", ("f", "Währung"), ("f", "monnaie"), ("f", "moneda"), ("f", "valuta"), ("de", "valuta"))
-_PICTURE = Noun("picture", ("n", "Bild"), ("f", "image"), ("f", "imagen"), ("f", "immagine"), ("de", "afbeelding"))
+_TONGUE = Noun(
+    "language", ("f", "Sprache"), ("f", "langue"), ("m", "idioma"), ("f", "lingua"), ("de", "taal")
+)
+_COIN = Noun(
+    "currency", ("f", "Währung"), ("f", "monnaie"), ("f", "moneda"), ("f", "valuta"), ("de", "valuta")
+)
+_PICTURE = Noun(
+    "picture", ("n", "Bild"), ("f", "image"), ("f", "imagen"), ("f", "immagine"), ("de", "afbeelding")
+)
 _COURSE = Noun("course", ("m", "Kurs"), ("m", "cours"), ("m", "curso"), ("m", "corso"), ("de", "cursus"))
-_FLIGHT = Noun("destination", ("n", "Ziel"), ("f", "destination"), ("m", "destino"), ("f", "destinazione"), ("de", "bestemming"))  # fmt: skip
+_GOAL = Noun(
+    "destination",
+    ("n", "Ziel"),
+    ("f", "destination"),
+    ("m", "destino"),
+    ("f", "destinazione"),
+    ("de", "bestemming"),
+)
 _WORD = Noun("word", ("n", "Wort"), ("m", "mot"), ("f", "palabra"), ("f", "parola"), ("het", "woord"))
 
 
@@ -268,7 +281,7 @@ def _named(texts: dict[str, str], labels: tuple[Noun | None, ...], random: Rando
 def _territory(random: Random, _: Any) -> Made:
     code = _one(TERRITORIES, random)
     texts = _each(lambda locale: Locale.parse(locale).territories[code])
-    return _named(texts, (None, _COUNTRY, _FLIGHT), random)
+    return _named(texts, (None, _COUNTRY, _GOAL), random)
 
 
 def _tongue(random: Random, _: Any) -> Made:

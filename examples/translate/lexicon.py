@@ -38,6 +38,12 @@ def _noun(line: str) -> Noun:
     return Noun(en, *pairs)  # type: ignore[arg-type]
 
 
+def _adjective(line: str) -> Adjective:
+    en, german, french, spanish, italian, dutch = (cell.strip() for cell in line.split("|"))
+    pairs = [tuple(cell.split(" ")) for cell in (french, spanish, italian)]
+    return Adjective(en, german, *pairs, dutch)  # type: ignore[arg-type]
+
+
 PLACES = tuple(
     _noun(line)
     for line in """\
@@ -87,8 +93,9 @@ OPENING = tuple(
     for place in PLACES
     if place.en
     in (
-        "museum", "restaurant", "library", "pharmacy", "bank", "bakery", "market", "park", "castle", "theatre",
-        "town hall", "cinema", "supermarket", "shop", "swimming pool", "zoo", "cathedral", "kitchen",
+        "museum", "restaurant", "library", "pharmacy", "bank", "bakery", "market", "park", "castle",
+        "theatre", "town hall", "cinema", "supermarket", "shop", "swimming pool", "zoo",
+        "cathedral", "kitchen",
     )
 )  # fmt: skip
 """Places with hours."""
@@ -117,7 +124,8 @@ wine | m Wein | m vin | m vino | m vino | de wijn
 beer | n Bier | f bière | f cerveza | f birra | het bier
 soup | f Suppe | f soupe | f sopa | f zuppa | de soep
 vinegar | m Essig | m vinaigre | m vinagre | m aceto | de azijn
-apple juice | m Apfelsaft | m jus de pomme | m zumo de manzana | m succo di mela | het appelsap""".splitlines()
+apple juice | m Apfelsaft | m jus de pomme | m zumo de manzana | m succo di mela | het appelsap
+""".splitlines()
 )
 PRICED = (
     *GOODS,
@@ -141,29 +149,37 @@ bus | m Bus | m bus | m autobús | m autobus | de bus
 ship | n Schiff | m bateau | m barco | f nave | het schip""".splitlines()
 )
 
-ADJECTIVES = (
-    Adjective("closed", "geschlossen", ("fermé", "fermée"), ("está", "cerrado", "cerrada"), ("chiuso", "chiusa"), "gesloten"),
-    Adjective("open", "geöffnet", ("ouvert", "ouverte"), ("está", "abierto", "abierta"), ("aperto", "aperta"), "open"),
-    Adjective("big", "groß", ("grand", "grande"), ("es", "grande", "grande"), ("grande", "grande"), "groot"),
-    Adjective("small", "klein", ("petit", "petite"), ("es", "pequeño", "pequeña"), ("piccolo", "piccola"), "klein"),
-    Adjective("beautiful", "schön", ("beau", "belle"), ("es", "bonito", "bonita"), ("bello", "bella"), "mooi"),
-    Adjective("old", "alt", ("vieux", "vieille"), ("es", "antiguo", "antigua"), ("vecchio", "vecchia"), "oud"),
-    Adjective("new", "neu", ("nouveau", "nouvelle"), ("es", "nuevo", "nueva"), ("nuovo", "nuova"), "nieuw"),
-    Adjective("empty", "leer", ("vide", "vide"), ("está", "vacío", "vacía"), ("vuoto", "vuota"), "leeg"),
-    Adjective("full", "voll", ("plein", "pleine"), ("está", "lleno", "llena"), ("pieno", "piena"), "vol"),
-    Adjective("clean", "sauber", ("propre", "propre"), ("está", "limpio", "limpia"), ("pulito", "pulita"), "schoon"),
-    Adjective("quiet", "ruhig", ("calme", "calme"), ("es", "tranquilo", "tranquila"), ("tranquillo", "tranquilla"), "rustig"),
-    Adjective("famous", "berühmt", ("célèbre", "célèbre"), ("es", "famoso", "famosa"), ("famoso", "famosa"), "beroemd"),
-)  # fmt: skip
+ADJECTIVES = tuple(
+    _adjective(line)
+    for line in """\
+closed | geschlossen | fermé fermée | está cerrado cerrada | chiuso chiusa | gesloten
+open | geöffnet | ouvert ouverte | está abierto abierta | aperto aperta | open
+big | groß | grand grande | es grande grande | grande grande | groot
+small | klein | petit petite | es pequeño pequeña | piccolo piccola | klein
+beautiful | schön | beau belle | es bonito bonita | bello bella | mooi
+old | alt | vieux vieille | es antiguo antigua | vecchio vecchia | oud
+new | neu | nouveau nouvelle | es nuevo nueva | nuovo nuova | nieuw
+empty | leer | vide vide | está vacío vacía | vuoto vuota | leeg
+full | voll | plein pleine | está lleno llena | pieno piena | vol
+clean | sauber | propre propre | está limpio limpia | pulito pulita | schoon
+quiet | ruhig | calme calme | es tranquilo tranquila | tranquillo tranquilla | rustig
+famous | berühmt | célèbre célèbre | es famoso famosa | famoso famosa | beroemd""".splitlines()
+)
 
-TERRITORIES = (
-    "AR AT AU BE BG BR CA CH CL CN CO CU CZ DE DK DZ EC EE EG ES ET FI FR GB GE GH GR HR HU ID IE IL IN IQ IR IS "
-    "IT JM JO JP KE KH LB LT LU LV LY MA MX MY NG NL NO NP NZ PE PH PK PL PT RO RS RU SE SI SK SN SY TH TN TR UA "
-    "US UY VE VN YE ZA"
-).split()
-TONGUES = (
-    "ar bg cs da de el en es et fi fr he hi hr hu id is it ja ko lt lv nl no pl pt ro ru sk sl sq sr sv th tr uk "
-    "vi zh"
-).split()
-CURRENCIES = "AUD BRL CAD CHF CNY CZK DKK EUR GBP HUF INR JPY KRW MXN NOK PLN RON RUB SEK THB TRY UAH USD ZAR".split()
+TERRITORIES = tuple(
+    """\
+AR AT AU BE BG BR CA CH CL CN CO CU CZ DE DK DZ EC EE EG ES ET FI FR GB GE GH GR HR HU ID IE IL IN IQ IR IS IT
+JM JO JP KE KH LB LT LU LV LY MA MX MY NG NL NO NP NZ PE PH PK PL PT RO RS RU SE SI SK SN SY TH TN TR UA US UY
+VE VN YE ZA""".split()  # noqa: SIM905
+)
+TONGUES = tuple(
+    """\
+ar bg cs da de el en es et fi fr he hi hr hu id is it ja ko lt lv nl no pl pt ro ru sk sl sq sr sv th tr
+uk vi zh""".split()  # noqa: SIM905
+)
+CURRENCIES = tuple(
+    """\
+AUD BRL CAD CHF CNY CZK DKK EUR GBP HUF INR JPY KRW MXN NOK PLN RON RUB
+SEK THB TRY UAH USD ZAR""".split()  # noqa: SIM905
+)
 """Names of these are CLDR's, by Babel."""

@@ -2,8 +2,8 @@
 
     python examples/translate/testset.py data/translate/test --count 1000
 
-Makes a folder ``phrases`` and one ``combinations``, each with ``captions.json``, PNG files in fonts that none was
-trained on, and ``lines.json``: of each picture the language and the text that stands on it.
+Makes a folder ``phrases`` and one ``combinations``, each with ``captions.json``, PNG files in fonts that none
+was trained on, and ``lines.json``: of each picture the language and the text that stands on it.
 """
 
 from __future__ import annotations
