@@ -4,8 +4,8 @@
 
 Tesseract 5 is Debian's ``tesseract-ocr``, with the languages' own packages. It is given the pictures as they
 are and, since it was made for larger print, twice as large within a border. All pictures of a folder are read
-by one process, so that its start is shared by all of them; the bundle is given one picture after another. Both
-times hold reading the files. A bundle that is `-` leaves the bundle out.
+by one process, so that its start is shared by all of them; the bundle is given one picture after another.
+Both times hold reading the files. A bundle that is `-` leaves the bundle out.
 """
 
 from __future__ import annotations

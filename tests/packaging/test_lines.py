@@ -19,7 +19,8 @@ for package in ("PIL", "babel", "num2words", "matplotlib"):
     pytest.importorskip(package)
 
 MODULES = (
-    "alphabet", "fonts", "render", "texts", "lines", "tesseract", "lexicon", "agreement", "grammar", "translate",
+    "alphabet", "fonts", "render", "texts", "lines", "tesseract", "lexicon", "agreement", "grammar",
+    "translate",
 )  # fmt: skip
 
 
@@ -140,8 +141,8 @@ def test_phrases_of_parts_share_nothing(example: Any, data: Path) -> None:
     english: dict[str, set[str]] = {}
     for part in translate.PARTS:
         phrases = translate.Phrases(part, data / "translate")
-        english[part] = {phrases(np.random.default_rng(seed))[2] for seed in range(300)}
-        assert len(english[part]) > 50
+        english[part] = {phrases(np.random.default_rng(seed))[2] for seed in range(60)}
+        assert len(english[part]) > 20
     train, phrases, combinations = english.values()
     assert not train & phrases
     assert not train & combinations
@@ -152,12 +153,12 @@ def test_a_held_out_combination_is_held_out_in_every_language(example: Any, data
     grammar, translate = example("grammar"), example("translate")
     names = json.loads((data / "translate" / "names.json").read_text(encoding="utf-8"))
     parts: dict[tuple[str, str], set[bool]] = {}
-    for seed in range(1500):
+    for seed in range(900):
         made = grammar.phrase(np.random.default_rng(seed), names)
         held = translate.part_of(made) == "combinations"
         parts.setdefault((made.pattern, made.word), set()).add(held)
     assert all(len(held) == 1 for held in parts.values())
-    assert 20 < sum(held == {True} for held in parts.values()) < len(parts) / 5
+    assert 10 < sum(held == {True} for held in parts.values()) < len(parts) / 5
 
 
 def test_every_pattern_speaks_all_languages_in_the_alphabet(example: Any, data: Path) -> None:
