@@ -7,7 +7,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-oracles test-install engine-bindings pycuda lint format
-.PHONY: train-emoji judge-emoji train-vqa judge-stamps opencv-extra clean
+.PHONY: train-emoji judge-emoji train-vqa judge-stamps train-read train-crnn train-translate opencv-extra clean
 
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check
@@ -40,6 +40,8 @@ help:
 	@echo "make lint          ruff, mypy, pyright and the import contracts"
 	@echo "make train-emoji   fetch the pictures by npm and train the shipped bundle again"
 	@echo "make judge-stamps  train captions of Tux Paint's stamps, part by part of the recipe; write docs/stamps.md"
+	@echo "make train-read    train the bundle that reads lines of text (train-crnn: by CTC), beside Tesseract"
+	@echo "make train-translate  train the bundle that translates lines into English, and write docs/translate.md"
 	@echo "make train-vqa     train the shipped bundle that answers questions, and write docs/vqa.md"
 	@echo "make judge-emoji   train it without each vendor in turn, and score it on that vendor; write docs/emoji.md"
 
@@ -111,6 +113,35 @@ train-vqa: $(VENV)/.installed-test
 	$(VENV)/bin/cnnrnn export runs/vqa/last.pt cnnrnn/bundles/vqa --weights fp16 --precision fp16 --replace \
 	  --pictures $$($(PY) -c 'import easy_vqa, os; print(os.path.dirname(easy_vqa.__file__))')/data/test/images
 	$(VENV)/bin/cnnrnn eval vqa --split test --card docs/vqa.md --card-notes examples/vqa/notes.md
+
+# What lines of text are drawn with: fonts and words of Debian's packages, and of npm's names. Tesseract stands beside
+# the bundles where apt-get has installed it: tesseract-ocr, and tesseract-ocr-deu and so on.
+data/lines/test:
+	$(INSTALL) babel
+	$(PY) examples/read/fetch.py data/lines
+	$(PY) examples/read/testset.py data/lines/test
+
+data/translate/test: data/lines/test
+	$(INSTALL) babel num2words
+	$(PY) examples/translate/fetch.py data/translate
+	$(PY) examples/translate/testset.py data/translate/test
+
+# An hour and a half each on two idle cores.
+train-read train-crnn: train-%: $(VENV)/.installed-test data/lines/test
+	$(INSTALL) babel
+	$(VENV)/bin/cnnrnn train examples/$*/$*.toml $$(test ! -f runs/$*/last.pt || echo --resume)
+	$(VENV)/bin/cnnrnn export runs/$*/last.pt cnnrnn/bundles/$* --weights fp16 --precision fp16 --replace \
+	  --pictures data/lines/test/clean
+	$(PY) examples/read/tesseract.py $* data/lines/test/clean data/lines/test/degraded --page runs/$*/tesseract.md
+	cat examples/read/notes.md runs/$*/tesseract.md > runs/$*/notes.md
+	$(VENV)/bin/cnnrnn eval $* data/lines/test/clean --card docs/$*.md --card-notes runs/$*/notes.md
+
+train-translate: $(VENV)/.installed-test data/translate/test
+	$(INSTALL) babel num2words
+	$(VENV)/bin/cnnrnn train examples/translate/translate.toml $$(test ! -f runs/translate/last.pt || echo --resume)
+	$(VENV)/bin/cnnrnn export runs/translate/last.pt cnnrnn/bundles/translate --weights fp16 --precision fp16 --replace \
+	  --pictures data/translate/test/phrases
+	$(PY) examples/translate/table.py translate
 
 judge-stamps: $(VENV)/.installed-test
 	$(INSTALL) resvg-py

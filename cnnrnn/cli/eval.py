@@ -7,7 +7,8 @@ bundle's own recipe tests with, where a package holds it.
 Printed are exact_match, bleu_1 to bleu_4, rouge_l, meteor and spice (0 to 1), cider and oracle_cider (0 to
 10), each with its 95 % bootstrap interval, beside those of saying the most frequent caption always; of
 answers accuracy (VQA's) and exact_match, beside those of the most frequent answer, and of the most frequent
-one to the same question.
+one to the same question; of a bundle that reads lines cer and wer, the error rates of characters and words,
+and exact_match.
 A picture that cannot be read counts as an empty caption, and the exit code is 1.
 """
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from cnnrnn.core.manifest import Manifest
     from cnnrnn.data.readers import Source
-    from cnnrnn.evaluation import AnswerEvaluation, Evaluation
+    from cnnrnn.evaluation import AnswerEvaluation, Evaluation, ReadingEvaluation
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -141,7 +142,7 @@ def run(arguments: argparse.Namespace) -> int:
         evaluation.write_captions(arguments.captions)
     from cnnrnn.evaluation import Evaluation
 
-    rows = _rows(evaluation) if isinstance(evaluation, Evaluation) else _answer_rows(evaluation)
+    rows = _rows_of(evaluation)
     if arguments.html is not None:
         write_eval_page(arguments.html, evaluation, rows, arguments.bundle, arguments.precision)
     if arguments.card is not None:
@@ -157,11 +158,25 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if evaluation.failed else 0
 
 
-def _evaluate(arguments: argparse.Namespace) -> Evaluation | AnswerEvaluation:
+def _rows_of(evaluation: Evaluation | AnswerEvaluation | ReadingEvaluation) -> list[tuple[str, ...]]:
+    from cnnrnn.evaluation import AnswerEvaluation, Evaluation
+
+    if isinstance(evaluation, Evaluation):
+        return _rows(evaluation)
+    return _answer_rows(evaluation) if isinstance(evaluation, AnswerEvaluation) else _reading_rows(evaluation)
+
+
+def _evaluate(arguments: argparse.Namespace) -> Evaluation | AnswerEvaluation | ReadingEvaluation:
     """Judge the bundle as what it is."""
     from cnnrnn.core.bundle import Bundle
     from cnnrnn.data.readers import Source
-    from cnnrnn.evaluation import Bootstrap, ScoreOptions, evaluate, evaluate_questions
+    from cnnrnn.evaluation import (
+        Bootstrap,
+        ScoreOptions,
+        evaluate,
+        evaluate_questions,
+        evaluate_reading,
+    )
 
     manifest = Bundle.open(arguments.bundle).manifest
     split = tuple(arguments.split)
@@ -184,6 +199,8 @@ def _evaluate(arguments: argparse.Namespace) -> Evaluation | AnswerEvaluation:
     }
     if manifest.question is not None:
         return evaluate_questions(arguments.bundle, sources, bootstrap=bootstrap, **how)
+    if manifest.task == "read":
+        return evaluate_reading(arguments.bundle, sources, batch=arguments.batch, bootstrap=bootstrap, **how)
     scoring = ScoreOptions(arguments.tokenizer, java=not arguments.no_java, bootstrap=bootstrap)
     return evaluate(arguments.bundle, sources, batch=arguments.batch, scoring=scoring, **how)
 
@@ -191,7 +208,7 @@ def _evaluate(arguments: argparse.Namespace) -> Evaluation | AnswerEvaluation:
 def _write_card(
     arguments: argparse.Namespace,
     rows: list[tuple[str, ...]],
-    evaluation: Evaluation | AnswerEvaluation,
+    evaluation: Evaluation | AnswerEvaluation | ReadingEvaluation,
     notes: str,
 ) -> None:
     from cnnrnn.cli.eval_card import write_card
@@ -235,7 +252,7 @@ def _own_sources(manifest: Manifest, split: tuple[str, ...]) -> list[Source]:
 
     data = manifest.provenance.get("training", {}).get("data", {})
     named = [entry for part in split for entry in data.get(part, ())]
-    if not named or any(not isinstance(entry, dict) or entry["path"] != EASY_VQA for entry in named):
+    if not named or any(not isinstance(entry, dict) or entry.get("path") != EASY_VQA for entry in named):
         raise OptionsError(
             f"DATA is not given, and the split {' and '.join(split)} of the bundle {manifest.name!r} is not "
             "data that a package holds; give a source of pictures with captions, or with questions"
@@ -261,6 +278,14 @@ def _answer_rows(evaluation: AnswerEvaluation) -> list[tuple[str, ...]]:
     for name, value in scores.values.items():
         beside = (f"{floor[name]:.4f}" for floor in floors)
         rows.append((name, f"{value:.4f}", _interval(scores.intervals.get(name)), *beside))
+    return rows
+
+
+def _reading_rows(evaluation: ReadingEvaluation) -> list[tuple[str, ...]]:
+    scores = evaluation.scores
+    rows: list[tuple[str, ...]] = [("", evaluation.bundle, "95 % interval")]
+    for name, value in scores.values.items():
+        rows.append((name, f"{value:.4f}", _interval(scores.intervals.get(name))))
     return rows
 
 

@@ -51,7 +51,10 @@ def write_card(
 
 def _bundle(manifest: Manifest) -> Iterator[tuple[str, str]]:
     image = manifest.image
-    yield "task", {"caption": "captions", "vqa": "answers to questions"}[manifest.task]
+    yield (
+        "task",
+        {"caption": "captions", "vqa": "answers to questions", "read": "the text of a line"}[manifest.task],
+    )
     yield "licence", manifest.license or "not stated"
     yield "picture", f"{image.height} × {image.width} pixels, {image.resize}"
     yield "vocabulary", f"{manifest.vocabulary.size} tokens"
@@ -80,6 +83,9 @@ def _data(data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 def _source(source: Any) -> str:
     if isinstance(source, str):
         return source
+    if "generator" in source:
+        seed = f", seed {source['seed']}" if source["seed"] else ""
+        return f"{source['count']} an epoch, drawn by {Path(source['generator']).name}{seed}"
     split = f" ({', '.join(source['split'])})" if source.get("split") else ""
     return f"{source['path']}{split}"
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cnnrnn.data.readers import Sample
-    from cnnrnn.evaluation import AnswerEvaluation, Evaluation
+    from cnnrnn.evaluation import AnswerEvaluation, Evaluation, ReadingEvaluation
     from cnnrnn.runtime.model import Model
     from cnnrnn.runtime.result import Result
 
@@ -24,11 +24,12 @@ SHOWN = 8
 
 CAPTION_FACTS = {"cider": "CIDEr-D", "rouge_l": "ROUGE-L", "oracle_cider": "oracle CIDEr-D"}
 ANSWER_FACTS = {"accuracy": "accuracy", "exact_match": "exact match"}
+READING_FACTS = {"accuracy": "characters right", "edits": "edits"}
 
 
 def write_eval_page(
     target: Path,
-    evaluation: Evaluation | AnswerEvaluation,
+    evaluation: Evaluation | AnswerEvaluation | ReadingEvaluation,
     rows: Sequence[Sequence[str]],
     bundle: str,
     precision: str | None,
@@ -47,12 +48,11 @@ def write_eval_page(
     from cnnrnn.cli.page import Answered, write_report
     from cnnrnn.evaluation import Evaluation
 
-    captioned = isinstance(evaluation, Evaluation)
+    facts, ranked = _ranking(evaluation)
     bootstrap = evaluation.scoring.bootstrap if isinstance(evaluation, Evaluation) else evaluation.bootstrap
     samples = _samples(evaluation)
     broken = {str(picture) for picture, _ in evaluation.failed}
     usable = [number for number, sample in enumerate(samples) if str(sample.image) not in broken]
-    facts = CAPTION_FACTS if captioned else ANSWER_FACTS
     each = evaluation.scores.each
     groups: dict[str, list[Answered]] = {}
     with cnnrnn.load(bundle, precision=precision) as model:
@@ -62,17 +62,29 @@ def write_eval_page(
                 for number in numbers
                 if (result := _again(model, samples[number], evaluation.beams)) is not None
             ]
-        ranked = "their own CIDEr-D, then by ROUGE-L" if captioned else "the accuracy of the answer"
         write_report(target, groups, rows, model.manifest, _about(evaluation, ranked))
 
 
-def _samples(evaluation: Evaluation | AnswerEvaluation) -> list[Sample]:
-    from cnnrnn.data.readers import Sample
-    from cnnrnn.evaluation import Evaluation
+def _ranking(
+    evaluation: Evaluation | AnswerEvaluation | ReadingEvaluation,
+) -> tuple[Mapping[str, str], str]:
+    """What is shown of each picture, the first of which ranks it; and what that is in words."""
+    from cnnrnn.evaluation import AnswerEvaluation, Evaluation
 
     if isinstance(evaluation, Evaluation):
-        return [Sample(picture, references) for picture, _, references in evaluation.captions]
-    return [sample for sample, _ in evaluation.answers]
+        return CAPTION_FACTS, "their own CIDEr-D, then by ROUGE-L"
+    if isinstance(evaluation, AnswerEvaluation):
+        return ANSWER_FACTS, "the accuracy of the answer"
+    return READING_FACTS, "the share of characters that were read"
+
+
+def _samples(evaluation: Evaluation | AnswerEvaluation | ReadingEvaluation) -> list[Sample]:
+    from cnnrnn.data.readers import Sample
+    from cnnrnn.evaluation import AnswerEvaluation
+
+    if isinstance(evaluation, AnswerEvaluation):
+        return [sample for sample, _ in evaluation.answers]
+    return [Sample(picture, references) for picture, _, references in evaluation.captions]
 
 
 def _again(model: Model, sample: Sample, beams: int) -> Result | None:
@@ -106,10 +118,12 @@ def _facts(facts: Mapping[str, str], each: Mapping[str, NDArray[np.float64]], nu
     return tuple(f"{shown} {each[name][number]:.3f}" for name, shown in facts.items())
 
 
-def _about(evaluation: Evaluation | AnswerEvaluation, ranked: str) -> dict[str, str]:
-    from cnnrnn.evaluation import Evaluation
+def _about(evaluation: Evaluation | AnswerEvaluation | ReadingEvaluation, ranked: str) -> dict[str, str]:
+    from cnnrnn.evaluation import Evaluation, ReadingEvaluation
 
-    if isinstance(evaluation, Evaluation):
+    if isinstance(evaluation, ReadingEvaluation):
+        judged, bootstrap = {"lines": str(evaluation.scores.pictures)}, evaluation.bootstrap
+    elif isinstance(evaluation, Evaluation):
         scores, bootstrap = evaluation.scores, evaluation.scoring.bootstrap
         judged = {"pictures": str(scores.pictures), "words": f"tokenizer {scores.tokenizer}"}
     else:

@@ -21,7 +21,7 @@ MAX_VOCABULARY = 1_000_000
 MAX_QUESTION = 128
 MAX_FILE_BYTES = 2 * 1024**3
 
-TASKS = ("caption", "vqa")
+TASKS = ("caption", "vqa", "read")
 
 Dimension = int | str
 Resize = Literal["letterbox", "stretch", "crop"]
@@ -124,7 +124,7 @@ class Manifest:
         precisions: by precision (``"fp32"``, ``"fp16"``, ``"bf16"``, ``"int8"``) the graphs ``"encoder"`` and
             ``"step"``.
         select: the select graphs, by name of the variant, such as ``"beam5"``.
-        task: ``"caption"``, or ``"vqa"`` for answers to questions.
+        task: ``"caption"``, ``"vqa"`` for answers to questions, or ``"read"`` for the text of a line.
         question: how questions are read, of ``"vqa"``.
         alignment_grid: (rows, columns) of the picture's grid that an alignment's P positions are, row-major.
         files: every file of the bundle but the manifest.

@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
+from cnnrnn.core.errors import DataError
 from cnnrnn.core.extras import require_cv2
 from cnnrnn.core.manifest import ImageSpec
 from cnnrnn.core.tokenizer import Tokenizer
 from cnnrnn.data.augment import AugmentConfig, augmentation
 from cnnrnn.data.pictures import read_picture
-from cnnrnn.data.readers import PictureFile, Sample
+from cnnrnn.data.readers import GeneratedPicture, PictureFile, Sample
 from cnnrnn.runtime.image import fit
 
 IGNORED = -100
@@ -70,6 +71,8 @@ class QuestionVocabulary:
 class CaptionDataset(Dataset[Example]):
     """Every (picture, caption) pair as a (3, H, W) uint8 tensor and token ids.
 
+    Those of a generator are drawn anew for each draw's epoch, their captions too.
+
     Args:
         samples: pictures with their captions.
         tokenizer: the vocabulary.
@@ -100,6 +103,7 @@ class CaptionDataset(Dataset[Example]):
         share_pictures: bool = False,
     ) -> None:
         self.samples = samples
+        self._tokenizer, self._max_length = tokenizer, max_length
         self.share_pictures = share_pictures
         self.questions = questions
         self.image = image
@@ -117,7 +121,7 @@ class CaptionDataset(Dataset[Example]):
                 continue
             self.cut += len(tokens) >= max_length
             self._pairs.append(number)
-            self._tokens.append([*tokens[: max_length - 1], tokenizer.end])
+            self._tokens.append(self._cut(tokens))
         self._augment = augmentation(augment) if augment else None
         self._cache: dict[PictureFile, Tensor] | None = {} if cache else None
 
@@ -125,25 +129,53 @@ class CaptionDataset(Dataset[Example]):
         return len(self._pairs)
 
     def __getitem__(self, draw: Draw) -> Example:
+        if isinstance(picture := self._picture(draw), GeneratedPicture):
+            return self._generated(draw, picture)
         return self._example(draw, self._drawn(draw))
 
     def _drawn(self, draw: Draw) -> Tensor:
-        pixels = self.pixels(self._pairs[draw.example])
+        return self._augmented(draw, self.pixels(self._pairs[draw.example]))
+
+    def _augmented(self, draw: Draw, pixels: Tensor) -> Tensor:
         if self._augment is not None:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(mix_seed(self.seed, draw.epoch, draw.example))
                 pixels = self._augment(pixels)
         return pixels
 
+    def _generated(self, draw: Draw, picture: GeneratedPicture) -> Example:
+        """The picture and the caption of the draw's own epoch."""
+        pixels, caption = picture.source.draw(draw.epoch, picture.index)
+        tokens = self._tokenizer.encode(caption)
+        if not tokens:
+            raise DataError(
+                f"{picture} has in epoch {draw.epoch} the caption {caption!r}, of which the vocabulary knows "
+                "nothing; let the generator give it another, or see [vocabulary]"
+            )
+        array = fit(pixels(), self.image)
+        if self._augment is not None:  # which lays what is transparent onto a background
+            array = np.concatenate([array, np.full_like(array[..., :1], 255)], axis=2)
+        fitted = torch.from_numpy(np.ascontiguousarray(array.transpose(2, 0, 1)))
+        return Example(self._augmented(draw, fitted), self._cut(tokens))
+
+    def _cut(self, tokens: list[int]) -> list[int]:
+        return [*tokens[: self._max_length - 1], self._tokenizer.end]
+
     def __getitems__(self, draws: Sequence[Draw]) -> list[Example]:
         """A batch's examples. Where `share_pictures` is set, those of one picture have one tensor."""
         if not self.share_pictures:
             return [self[draw] for draw in draws]
         drawn: dict[PictureFile, Tensor] = {}
+        examples: list[Example] = []
         for draw in draws:
-            if (picture := self._picture(draw)) not in drawn:
+            picture = self._picture(draw)
+            if isinstance(picture, GeneratedPicture):
+                examples.append(self._generated(draw, picture))
+                continue
+            if picture not in drawn:
                 drawn[picture] = self._drawn(draw)
-        return [self._example(draw, drawn[self._picture(draw)]) for draw in draws]
+            examples.append(self._example(draw, drawn[picture]))
+        return examples
 
     def _picture(self, draw: Draw) -> PictureFile:
         return self.samples[self._pairs[draw.example]].image

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from cnnrnn.core.errors import DataError, ImageError
-from cnnrnn.data.readers import PictureFile, Sample
+from cnnrnn.data.readers import GeneratedPicture, PictureFile, Sample, ShardPicture
 
 LISTED = 5
 
@@ -19,7 +19,7 @@ def shared_pictures(
     """Pictures of ``first`` whose files are byte for byte those of a picture of ``second``.
 
     Only files of equal size are read, so that it costs little where nothing is shared. Pictures that were
-    resized or packed anew are not found.
+    resized or packed anew are not found, and what is drawn has no file.
 
     Returns:
         (of the first, of the second), a pair for each picture of ``first`` that is shared.
@@ -27,10 +27,10 @@ def shared_pictures(
     Raises:
         DataError: a file cannot be read.
     """
-    sizes: dict[int, list[PictureFile]] = defaultdict(list)
-    for picture in pictures_of(second):
+    sizes: dict[int, list[Path | ShardPicture]] = defaultdict(list)
+    for picture in _files_of(second):
         sizes[_size(picture)].append(picture)
-    suspects = [picture for picture in pictures_of(first) if _size(picture) in sizes]
+    suspects = [picture for picture in _files_of(first) if _size(picture) in sizes]
     wanted = {_size(picture) for picture in suspects}
     known = _by_digest(picture for size in wanted for picture in sizes[size])
     return [(picture, known[digest]) for picture in suspects if (digest := _digest(picture)) in known]
@@ -61,7 +61,11 @@ def refuse_leaks(training: Sequence[Sample], others: Sequence[Sample], what: str
         )
 
 
-def _size(picture: PictureFile) -> int:
+def _files_of(samples: Sequence[Sample]) -> list[Path | ShardPicture]:
+    return [picture for picture in pictures_of(samples) if not isinstance(picture, GeneratedPicture)]
+
+
+def _size(picture: Path | ShardPicture) -> int:
     try:
         return picture.stat().st_size if isinstance(picture, Path) else picture.size
     except OSError as error:

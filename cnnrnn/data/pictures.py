@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from cnnrnn.core.errors import ImageError
-from cnnrnn.data.readers import Fault, PictureFile, Reading, Sample
+from cnnrnn.data.readers import Fault, GeneratedPicture, PictureFile, Reading, Sample
 from cnnrnn.runtime.image import Picture, check_encoded, read_image
 
 Result = TypeVar("Result")
@@ -50,6 +50,8 @@ def check_pictures(reading: Reading, how: PictureCheck) -> Reading:
         return None
 
     pictures = list(dict.fromkeys(sample.image for sample in reading.samples))
+    if all(isinstance(picture, GeneratedPicture) for picture in pictures):
+        return reading  # its first picture was drawn when it was read
     with ThreadPoolExecutor(THREADS) as pool:
         found = dict(zip(pictures, pool.map(fault, pictures), strict=True))
     kept = tuple(sample for sample in reading.samples if found[sample.image] is None)

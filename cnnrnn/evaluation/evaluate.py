@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import collections
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -65,11 +65,7 @@ class Evaluation:
         Raises:
             StorageError: the file cannot be written; the old one is whole.
         """
-        lines = [
-            json.dumps({"image": str(image), "text": text, "references": references}, ensure_ascii=False)
-            for image, text, references in self.captions
-        ]
-        write_atomic(path, ("\n".join(lines) + "\n").encode())
+        write_captions(path, self.captions)
 
 
 def evaluate(
@@ -107,18 +103,9 @@ def evaluate(
     check_scoring(scoring)  # before any work, not after the last picture
     opened = Bundle.open(Path(bundle))
     samples, skipped = read_judged(opened.manifest, sources, images, skip_share)
-    hypotheses: list[tuple[str, ...]] = []
-    failed: list[tuple[PictureFile, str]] = []
     with cnnrnn.load(opened, precision=precision) as model:
         width = beams if beams is not None else model.manifest.search.beams
-        for part in _parts(samples, batch):
-            for sample, result in zip(part, answers(model, part, width), strict=True):
-                if isinstance(result, CnnrnnError):
-                    failed.append((sample.image, str(result)))
-                    hypotheses.append(("",))
-                else:
-                    hypotheses.append(tuple(hypothesis.text for hypothesis in result.hypotheses))
-            on_progress(len(hypotheses), len(samples))
+        hypotheses, failed = say(model, samples, width, batch, on_progress)
         name = model.manifest.name
     references = [sample.captions for sample in samples]
     texts = [several[0] for several in hypotheses]
@@ -131,10 +118,44 @@ def evaluate(
         captions=tuple(
             (sample.image, text, sample.captions) for sample, text in zip(samples, texts, strict=True)
         ),
-        failed=tuple(failed),
+        failed=failed,
         skipped=skipped,
         scoring=scoring,
     )
+
+
+def say(
+    model: Model,
+    samples: Sequence[Sample],
+    beams: int,
+    batch: int,
+    on_progress: Callable[[int, int], None],
+) -> tuple[list[tuple[str, ...]], tuple[tuple[PictureFile, str], ...]]:
+    """Each sample's hypotheses, best first, or one empty text where its picture cannot be read; and those."""
+    hypotheses: list[tuple[str, ...]] = []
+    failed: list[tuple[PictureFile, str]] = []
+    for part in _parts(samples, batch):
+        for sample, result in zip(part, answers(model, part, beams), strict=True):
+            if isinstance(result, CnnrnnError):
+                failed.append((sample.image, str(result)))
+                hypotheses.append(("",))
+            else:
+                hypotheses.append(tuple(hypothesis.text for hypothesis in result.hypotheses))
+        on_progress(len(hypotheses), len(samples))
+    return hypotheses, tuple(failed)
+
+
+def write_captions(path: Path, captions: Iterable[tuple[PictureFile, str, tuple[str, ...]]]) -> None:
+    """Writes one JSON line a picture: ``image``, ``text``, ``references``.
+
+    Raises:
+        StorageError: the file cannot be written; the old one is whole.
+    """
+    lines = [
+        json.dumps({"image": str(image), "text": text, "references": references}, ensure_ascii=False)
+        for image, text, references in captions
+    ]
+    write_atomic(path, ("\n".join(lines) + "\n").encode())
 
 
 def answers(model: Model, samples: Sequence[Sample], beams: int) -> list[Result | CnnrnnError]:

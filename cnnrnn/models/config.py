@@ -30,7 +30,8 @@ class ModelConfig:
     :class:`~cnnrnn.models.answerer.Answerer`.
 
     Attributes:
-        encoder: ``"efficientnet_lite0"`` or the name of a torchvision classification model.
+        encoder: ``"efficientnet_lite0"``, ``"crnn_small"`` for lines of text (a light trunk, 32 pixels high),
+            or the name of a torchvision classification model.
         pretrained: ``False``, ``True`` (the weights that the encoder's package or torchvision's cache
             holds) or the path of a state dict.
         output_stride: pixels of the image per position of the feature grid; 0 keeps the trunk's own.

@@ -14,6 +14,7 @@ from cnnrnn.core.errors import ConfigError
 from cnnrnn.core.extras import require
 from cnnrnn.models.config import ModelConfig
 from cnnrnn.models.efficientnet_lite import EfficientNetLite0, imagenet_weights
+from cnnrnn.models.line_trunk import LineTrunk
 
 PROBE_PIXELS = 224
 
@@ -102,6 +103,8 @@ def build_encoder(config: ModelConfig, *, load_pretrained: bool = True) -> Encod
         )
         trunk: nn.Module = EfficientNetLite0(config.output_stride, config.drop_connect, weights)
         channels = EfficientNetLite0.channels
+    elif config.encoder == "crnn_small":
+        trunk, channels = _line_trunk(config, pretrained), LineTrunk.channels
     else:
         trunk, channels = _torchvision_trunk(config, pretrained)
     return Encoder(trunk, channels, config)
@@ -115,13 +118,25 @@ def _existing(path: bool | str) -> str:
     return str(path)
 
 
+def _line_trunk(config: ModelConfig, pretrained: bool | str) -> LineTrunk:
+    if pretrained is True or config.output_stride or config.drop_connect:
+        raise ConfigError(
+            f"encoder = {config.encoder!r} has no weights but those of a state dict, no output_stride and no "
+            "drop_connect; set pretrained to false or a path, and the others to 0"
+        )
+    trunk = LineTrunk()
+    if pretrained:
+        trunk.load_state_dict(torch.load(_existing(pretrained), map_location="cpu", weights_only=True))
+    return trunk
+
+
 def _torchvision_trunk(config: ModelConfig, pretrained: bool | str) -> tuple[nn.Module, int]:
     models = require("torchvision.models", extra="train")
     name = config.encoder
     if name not in models.list_models(module=models):
         raise ConfigError(
-            f"encoder = {name!r} is neither efficientnet_lite0 nor a torchvision classification model; "
-            "python -c 'import torchvision; print(torchvision.models.list_models())' lists those"
+            f"encoder = {name!r} is neither efficientnet_lite0, crnn_small nor a torchvision classification "
+            "model; python -c 'import torchvision; print(torchvision.models.list_models())' lists those"
         )
     if config.drop_connect:
         raise ConfigError(

@@ -134,6 +134,12 @@ def load_model(path: str | Path) -> LoadedModel:
 def _last_part(source: str | dict[str, Any]) -> str | dict[str, Any]:
     if isinstance(source, str):
         return Path(source).name
+    if "generator" in source:
+        options = {
+            key: Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value
+            for key, value in source["options"].items()
+        }
+        return {**source, "generator": Path(source["generator"]).name, "options": options}
     images = [Path(folder).name for folder in source["images"]]
     return {**source, "path": Path(source["path"]).name, "images": images}
 

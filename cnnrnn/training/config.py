@@ -21,7 +21,7 @@ from cnnrnn.core.manifest import (
 )
 from cnnrnn.data.augment import AugmentConfig
 from cnnrnn.data.pictures import PictureCheck
-from cnnrnn.data.readers import EASY_VQA, Source
+from cnnrnn.data.readers import EASY_VQA, Generated, Source, source_of
 from cnnrnn.data.vocabulary import VocabularyConfig
 from cnnrnn.models.config import ModelConfig
 from cnnrnn.training.optim_config import OptimConfig, check_count
@@ -46,7 +46,8 @@ class DataConfig:
 
     Attributes:
         train: sources: paths relative to the configuration's own folder, or tables that become a
-            :class:`cnnrnn.data.readers.Source`.
+            :class:`cnnrnn.data.readers.Source`, or, with ``generator``, a
+            :class:`cnnrnn.data.readers.Generated`.
         validation: likewise; empty splits ``validation_share`` off the training pictures, by picture.
         test: likewise; never trained or validated on, and read to be sure of it.
         images: folders to look for the pictures of a CSV or of COCO's JSON in; empty for the file's own
@@ -64,9 +65,9 @@ class DataConfig:
         allow_leaks: whether a picture of ``train`` may be in ``validation`` or ``test`` too.
     """
 
-    train: tuple[str | Source, ...] = ()
-    validation: tuple[str | Source, ...] = ()
-    test: tuple[str | Source, ...] = ()
+    train: tuple[str | Source | Generated, ...] = ()
+    validation: tuple[str | Source | Generated, ...] = ()
+    test: tuple[str | Source | Generated, ...] = ()
     images: tuple[str, ...] = ()
     validation_share: float = 0.0
     max_length: int = 20
@@ -88,7 +89,7 @@ class DataConfig:
                 raise ConfigError(f'data {name} = {value!r} must be a list of paths, such as ["pictures"]')
         for name in SOURCES:
             sources = tuple(
-                entry if isinstance(entry, str) else Source.of(entry) for entry in getattr(self, name)
+                entry if isinstance(entry, str) else source_of(entry) for entry in getattr(self, name)
             )
             object.__setattr__(self, name, sources)
         check_count("data", "workers", self.workers, 0)
@@ -167,6 +168,12 @@ class TrainConfig:
             raise ConfigError("data train = [] names no caption file")
         if not config.data.validation and not 0 <= config.data.validation_share < 1:
             raise ConfigError(f"data validation_share = {config.data.validation_share} must be in [0, 1)")
+        drawn = [entry for entry in config.data.train if isinstance(entry, Generated)]
+        if config.scst.epochs and drawn:
+            raise ConfigError(
+                f"scst epochs = {config.scst.epochs} rewards captions by those of all pictures, and "
+                f"{drawn[0]} draws others in every epoch; set scst epochs to 0, or draw none"
+            )
         if config.scst.epochs and config.model.question != "none":
             raise ConfigError(
                 f"scst epochs = {config.scst.epochs} rewards captions by CIDEr-D, and [model] question = "
@@ -193,8 +200,8 @@ class TrainConfig:
         values = self.to_dict()
         for key in SOURCES:
             values["data"][key] = [
-                Source.of(entry).relative_to(folder)
-                if isinstance(entry, Source) or entry == EASY_VQA
+                source_of(entry).relative_to(folder)
+                if isinstance(entry, Source | Generated) or entry == EASY_VQA
                 else str(folder / entry)
                 for entry in getattr(self.data, key)
             ]

@@ -9,7 +9,7 @@ import torch
 
 from cnnrnn.data.leaks import pictures_of, refuse_leaks, shared_pictures
 from cnnrnn.data.pictures import check_pictures, usable_samples
-from cnnrnn.data.readers import PictureFile, Sample, Source, read_source
+from cnnrnn.data.readers import Generated, PictureFile, Sample, Source, read_source
 from cnnrnn.training.config import DataConfig, TrainConfig
 
 log = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ def read_samples(config: TrainConfig) -> tuple[list[Sample], list[Sample]]:
     return _hold_out(training, data.validation_share, config.seed)
 
 
-def _read(data: DataConfig, sources: Sequence[str | Source]) -> list[Sample]:
+def _read(data: DataConfig, sources: Sequence[str | Source | Generated]) -> list[Sample]:
     readings = [check_pictures(read_source(source, data.images), data.check_pictures) for source in sources]
     return usable_samples(readings, data.skip_share)
 

@@ -169,7 +169,7 @@ def _no_network(*_: object, **__: object) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"encoder": "resnet5000"}, "neither efficientnet_lite0 nor a torchvision"),
+        ({"encoder": "resnet5000"}, "neither efficientnet_lite0, crnn_small nor a torchvision"),
         ({"encoder": "vit_b_16"}, "no grid of features"),
         ({"encoder": "resnet18", "output_stride": 16}, "output_stride = 16 is not offered for 'resnet18'"),
         ({"encoder": "resnet18", "drop_connect": 0.2}, "drop_connect = 0.2"),

@@ -14,8 +14,10 @@ import pytest
 import torch
 
 from cnnrnn.core.errors import CheckpointError, StorageError
+from cnnrnn.data.readers import Generated
 from cnnrnn.training import TrainConfig, load_model, train
-from cnnrnn.training.checkpoint import read_checkpoint, save_checkpoint
+from cnnrnn.training.checkpoint import _provenance, read_checkpoint, save_checkpoint
+from cnnrnn.training.start import plain
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +50,16 @@ def test_provenance_names_no_folder_of_this_machine(checkpoint: Path, config: Tr
     text = repr(load_model(checkpoint).provenance)
     assert "shapes0" in text
     assert os.sep not in text
+
+
+def test_provenance_of_drawn_pictures_names_no_folder_either(config: TrainConfig, tmp_path: Path) -> None:
+    source = Generated(
+        f"{tmp_path}/lines.py:Lines", 9, options={"data": str(tmp_path / "fonts"), "look": "clean"}
+    )
+    drawn = replace(config, data=replace(config.data, train=(source,)))
+    (said,) = _provenance({"config": plain(drawn.to_dict())})["training"]["data"]["train"]
+    options = {"data": "fonts", "look": "clean"}
+    assert said == {"generator": "lines.py:Lines", "count": 9, "seed": 0, "options": options}
 
 
 def test_cut_short(checkpoint: Path) -> None:

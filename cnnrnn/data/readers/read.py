@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from cnnrnn.core.errors import DataError
+from cnnrnn.data.readers.generated import Generated, GeneratedPicture
 from cnnrnn.data.readers.json_files import captions_entries, coco_entries, karpathy_entries
 from cnnrnn.data.readers.questions import easy_vqa_entries, vqa_csv_entries, vqa_entries
 from cnnrnn.data.readers.recognise import Found, recognise
 from cnnrnn.data.readers.sample import Entry, Fault, FaultKind, PictureFile, Reading, Sample, ShardPicture
-from cnnrnn.data.readers.source import EASY_VQA, Source
+from cnnrnn.data.readers.source import EASY_VQA, Source, source_of
 from cnnrnn.data.readers.tables import (
     conceptual_entries,
     csv_entries,
@@ -26,7 +27,7 @@ MAX_CAPTION_CHARACTERS = 10_000
 Finder = Callable[[Entry], PictureFile | None]
 
 
-def read_captions(source: str | Path | Source, images: Sequence[str | Path] = ()) -> list[Sample]:
+def read_captions(source: str | Path | Source | Generated, images: Sequence[str | Path] = ()) -> list[Sample]:
     """Reads one source in which nothing may be wrong; see :func:`read_source`.
 
     Raises:
@@ -35,11 +36,12 @@ def read_captions(source: str | Path | Source, images: Sequence[str | Path] = ()
     return list(read_source(source, images).usable())
 
 
-def read_source(source: str | Path | Source, images: Sequence[str | Path] = ()) -> Reading:
+def read_source(source: str | Path | Source | Generated, images: Sequence[str | Path] = ()) -> Reading:
     """Reads one source, and counts what cannot be used in it.
 
     Args:
-        source: a path whose kind is recognised by its content, or a :class:`Source` that says more.
+        source: a path whose kind is recognised by its content, or a :class:`Source` that says more, or a
+            :class:`Generated`, whose captions are those of epoch 0.
         images: the folders that pictures are looked for in, the first that has one counting; without any, the
             caption file's own. Those of the source come before these. A source that is a folder, or shards,
             holds its pictures itself.
@@ -52,13 +54,25 @@ def read_source(source: str | Path | Source, images: Sequence[str | Path] = ()) 
         DataError: a file or folder is missing, the file is malformed, an id or picture repeats, the split
             does not exist, or has to be chosen.
     """
-    source = Source.of(source)
+    source = source_of(source)
+    if isinstance(source, Generated):
+        return _drawn(source)
     found = recognise(source)
     entries = _chosen(source, found, list(_entries(found)))
     folders = _folders(source, found, images)
     find = _by_stem(folders) if found.kind == "conceptual" else _by_name(folders)
     shown = Path(source.path) if found.kind == "webdataset" else found.file
     return _reading(shown, entries, find, folders)
+
+
+def _drawn(source: Generated) -> Reading:
+    """A generator's captions; its first picture is drawn, so that what is wrong shows before any work."""
+    picture, _ = source.draw(0, 0)
+    picture()
+    samples = (
+        Sample(GeneratedPicture(source, index), (source.draw(0, index)[1],)) for index in range(source.count)
+    )
+    return Reading(source.file, tuple(samples), (), source.count)
 
 
 def _entries(found: Found) -> Iterable[Entry]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from cnnrnn.core.errors import DataError, ImageError
+from cnnrnn.data.readers.generated import GeneratedPicture
 
 FaultKind = Literal["missing", "broken", "uncaptioned", "empty", "long"]
 
@@ -58,7 +59,7 @@ class ShardPicture:
         return data
 
 
-PictureFile = Path | ShardPicture
+PictureFile = Path | ShardPicture | GeneratedPicture
 
 
 @dataclass(frozen=True)

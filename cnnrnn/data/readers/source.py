@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cnnrnn.core.errors import ConfigError
+from cnnrnn.data.readers.generated import Generated
 
 KINDS = {
     "captions": "captions.json: file name to a caption or a list of them",
@@ -92,3 +93,16 @@ class Source:
         images = tuple(str(folder / entry) for entry in self.images)
         path = self.path if self.path == EASY_VQA else str(folder / self.path)
         return Source(path, self.kind, self.split, images)
+
+
+def source_of(value: Any) -> Source | Generated:
+    """A path, a table, or a source, as a source; a table with ``generator`` is one that is drawn.
+
+    Raises:
+        ConfigError: it is none of these, or a key is unknown.
+    """
+    if isinstance(value, Generated):
+        return value
+    if isinstance(value, Mapping) and "generator" in value:
+        return Generated.of(value)
+    return Source.of(value)
