@@ -16,9 +16,14 @@ SPLITS = ("train", "val", "test")
 BANDS = 20
 _HELD_OUT = {"val": (2, 12), "test": (7, 17)}
 
-# The heart's width over the thorax's, and an effusion's height over the lung's: what a class is in the picture.
-HEART = {"absent": (0.40, 0.46), "uncertain": (0.50, 0.52), "mild": (0.56, 0.59), "moderate": (0.63, 0.66)}
-HEART["marked"] = (0.71, 0.75)
+# What a class is in the picture: the heart's width over the thorax's, an effusion's height over the lung's.
+HEART = {
+    "absent": (0.40, 0.46),
+    "uncertain": (0.50, 0.52),
+    "mild": (0.56, 0.59),
+    "moderate": (0.63, 0.66),
+    "marked": (0.71, 0.75),
+}
 LEVEL = {"uncertain": (0.06, 0.08), "mild": (0.15, 0.21), "moderate": (0.31, 0.39), "marked": (0.52, 0.64)}
 NODULE_CONTRAST = {"uncertain": (0.16, 0.20), "present": (0.42, 0.60)}
 NODULE_RADIUS = (0.030, 0.050)

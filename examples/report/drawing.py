@@ -1,4 +1,4 @@
-"""Thorax-like pictures of phantoms, from the front and from the side, as attenuation that light is shone through.
+"""Thorax-like pictures of phantoms, from the front and from the side, drawn as attenuation.
 
 Each tissue adds its share of attenuation along the ray, soft at its edges; a picture is one less what comes
 through, as on a film. It resembles a radiograph as a phantom of wax does, and teaches nothing of patients.

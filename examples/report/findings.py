@@ -1,4 +1,4 @@
-"""What a phantom has, as a radiologist would say it: the vocabulary that drawing, grammar and labeller share."""
+"""What a phantom has, in a radiologist's words: what drawing, grammar and labeller share."""
 
 from __future__ import annotations
 

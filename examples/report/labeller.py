@@ -1,7 +1,7 @@
 """Reads findings back out of a report's text: which, whether there, on which side, how much.
 
-It knows terms, negations and doubts as CheXpert's labeller does (Irvin et al. 2019), sentence by sentence, and
-nothing of the grammar's templates: what a model writes need not be a sentence of the grammar.
+It knows terms, negations and doubts as CheXpert's labeller does (Irvin et al. 2019), sentence by sentence,
+and nothing of the grammar's templates: what a model writes need not be a sentence of the grammar.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Writes studies of phantoms as R2Gen lays out IU X-Ray: ``annotation.json`` and ``images/<id>/0.png, 1.png``.
+"""Writes studies of phantoms as R2Gen lays out IU X-Ray: ``annotation.json`` beside ``images/<id>/0.png``.
 
 ``python examples/report/phantom.py data/report``. The same seed writes the same bytes.
 """
