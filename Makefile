@@ -7,7 +7,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-oracles test-install engine-bindings pycuda lint format
-.PHONY: train-emoji judge-emoji train-vqa judge-stamps opencv-extra clean
+.PHONY: train-emoji judge-emoji train-vqa train-report judge-stamps opencv-extra clean
 
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check
@@ -41,6 +41,7 @@ help:
 	@echo "make train-emoji   fetch the pictures by npm and train the shipped bundle again"
 	@echo "make judge-stamps  train captions of Tux Paint's stamps, part by part of the recipe; write docs/stamps.md"
 	@echo "make train-vqa     train the shipped bundle that answers questions, and write docs/vqa.md"
+	@echo "make train-report  draw phantoms of radiographs, train reports of them, score their findings"
 	@echo "make judge-emoji   train it without each vendor in turn, and score it on that vendor; write docs/emoji.md"
 
 demo: $(VENV)/.installed-demo
@@ -111,6 +112,15 @@ train-vqa: $(VENV)/.installed-test
 	$(VENV)/bin/cnnrnn export runs/vqa/last.pt cnnrnn/bundles/vqa --weights fp16 --precision fp16 --replace \
 	  --pictures $$($(PY) -c 'import easy_vqa, os; print(os.path.dirname(easy_vqa.__file__))')/data/test/images
 	$(VENV)/bin/cnnrnn eval vqa --split test --card docs/vqa.md --card-notes examples/vqa/notes.md
+
+train-report: $(VENV)/.installed-test
+	test -d data/report || $(PY) examples/report/phantom.py data/report
+	test -d data/report-gate || $(PY) examples/report/phantom.py data/report-gate --train 0 --val 0 --test 120 --seed 2
+	$(VENV)/bin/cnnrnn train examples/report/report.toml $$(test ! -f runs/report/last.pt || echo --resume)
+	$(VENV)/bin/cnnrnn export runs/report/last.pt runs/report/bundle --weights fp16 --precision fp16 --replace \
+	  --pictures data/report-gate
+	$(VENV)/bin/cnnrnn eval runs/report/bundle data/report --split test --json --captions runs/report/said.jsonl
+	$(PY) examples/report/score.py runs/report/said.jsonl --train data/report/annotation.json
 
 judge-stamps: $(VENV)/.installed-test
 	$(INSTALL) resvg-py

@@ -98,9 +98,11 @@ def test_views_lie_side_by_side_and_a_missing_one_is_filled(folder: Path) -> Non
     first, second = read_source({"path": str(folder), "split": "train"}).samples  # type: ignore[arg-type]
     both = read_fitted(first.image, TWO)
     assert both.shape == (16, 32, 3)
-    assert (both[:, :16] == 50).all() and (both[:, 16:] == 60).all()
+    assert (both[:, :16] == 50).all()
+    assert (both[:, 16:] == 60).all()
     alone = read_fitted(second.image, TWO)
-    assert (alone[:, :16] == 70).all() and (alone[:, 16:] == 0).all()
+    assert (alone[:, :16] == 70).all()
+    assert (alone[:, 16:] == 0).all()
 
 
 def test_two_views_where_one_is_expected_are_refused(folder: Path) -> None:

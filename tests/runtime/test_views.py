@@ -27,19 +27,22 @@ def taken(source: object) -> tuple[np.ndarray, int]:
 def test_each_view_has_its_panel() -> None:
     pixels, missing = taken(Study((GREY, LIGHT)))
     assert missing == 0
-    assert (pixels[:, :8] == 90).all() and (pixels[:, 8:] == 200).all()
+    assert (pixels[:, :8] == 90).all()
+    assert (pixels[:, 8:] == 200).all()
 
 
 def test_the_first_view_may_be_the_missing_one() -> None:
     pixels, missing = taken(Study((None, LIGHT)))
     assert missing == 1
-    assert (pixels[:, :8] == (1, 2, 3)).all() and (pixels[:, 8:] == 200).all()
+    assert (pixels[:, :8] == (1, 2, 3)).all()
+    assert (pixels[:, 8:] == 200).all()
 
 
 def test_a_picture_alone_is_the_first_view() -> None:
     pixels, missing = taken(GREY)
     assert missing == 1
-    assert (pixels[:, :8] == 90).all() and (pixels[:, 8:] == (1, 2, 3)).all()
+    assert (pixels[:, :8] == 90).all()
+    assert (pixels[:, 8:] == (1, 2, 3)).all()
 
 
 def test_too_many_views_and_none_are_refused() -> None:
