@@ -89,9 +89,7 @@ def _share(part: int, whole: int) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("said", type=Path, help="what cnnrnn eval --captions wrote")
-    parser.add_argument(
-        "--train", type=Path, help="annotation.json, for the most frequent report as a floor"
-    )
+    parser.add_argument("--train", type=Path, help="annotation.json, for the most frequent report as a floor")
     arguments = parser.parse_args()
     lines = [json.loads(line) for line in arguments.said.read_text(encoding="utf-8").splitlines()]
     result = score([(line["text"], line["references"][0]) for line in lines])
