@@ -158,6 +158,6 @@ $(VENV)/.installed-demo: pyproject.toml constraints.txt constraints-demo.txt | $
 $(VENV)/.installed-test: pyproject.toml constraints.txt | $(PY)
 	@echo 'installing what training, export and the tests need'
 	@$(DROP_BROKEN_OPENCV)
-	@$(INSTALL) --no-compile -e ".[cpu,train,export,eval,dev$(EXTRA)]"
+	@$(INSTALL) --no-compile -e ".[cpu,train,export,eval,dicom,dev$(EXTRA)]"
 	@$(COMPILE)
 	@touch $@ $(VENV)/.installed-demo

@@ -115,7 +115,7 @@ def _grey(content: Any, stored: NDArray[Any], pixels: Any) -> NDArray[np.uint8]:
 
 
 def _range(content: Any, shown: NDArray[np.float64]) -> tuple[float, float]:
-    """What black and white are: a window of pydicom's fills the stored bits' range, rescaled; a table its own.
+    """What black and white are: a window of pydicom's fills the stored bits' range, a table its own.
 
     Without a window it is the picture's own range.
     """
