@@ -7,7 +7,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-oracles test-install engine-bindings pycuda lint format
-.PHONY: train-emoji judge-emoji train-vqa judge-stamps train-read train-crnn train-translate opencv-extra clean
+.PHONY: train-emoji judge-emoji train-vqa judge-stamps train-read train-crnn train-translate train-report opencv-extra clean
 
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check
@@ -43,6 +43,7 @@ help:
 	@echo "make train-read    train the bundle that reads lines of text (train-crnn: by CTC), beside Tesseract"
 	@echo "make train-translate  train the bundle that translates lines into English, and write docs/translate.md"
 	@echo "make train-vqa     train the shipped bundle that answers questions, and write docs/vqa.md"
+	@echo "make train-report  draw phantoms of radiographs, train reports of them, score their findings"
 	@echo "make judge-emoji   train it without each vendor in turn, and score it on that vendor; write docs/emoji.md"
 
 demo: $(VENV)/.installed-demo
@@ -143,6 +144,15 @@ train-translate: $(VENV)/.installed-test data/translate/test
 	  --pictures data/translate/test/phrases
 	$(PY) examples/translate/table.py translate
 
+train-report: $(VENV)/.installed-test
+	test -d data/report || $(PY) examples/report/phantom.py data/report
+	test -d data/report-gate || $(PY) examples/report/phantom.py data/report-gate --train 0 --val 0 --test 120 --seed 2
+	$(VENV)/bin/cnnrnn train examples/report/report.toml $$(test ! -f runs/report/last.pt || echo --resume)
+	$(VENV)/bin/cnnrnn export runs/report/last.pt runs/report/bundle --weights fp16 --precision fp16 --replace \
+	  --pictures data/report-gate
+	$(VENV)/bin/cnnrnn eval runs/report/bundle data/report --split test --json --captions runs/report/said.jsonl
+	$(PY) examples/report/score.py runs/report/said.jsonl --train data/report/annotation.json
+
 judge-stamps: $(VENV)/.installed-test
 	$(INSTALL) resvg-py
 	test -d data/stamps || $(PY) examples/stamps/fetch.py data/stamps
@@ -179,6 +189,6 @@ $(VENV)/.installed-demo: pyproject.toml constraints.txt constraints-demo.txt | $
 $(VENV)/.installed-test: pyproject.toml constraints.txt | $(PY)
 	@echo 'installing what training, export and the tests need'
 	@$(DROP_BROKEN_OPENCV)
-	@$(INSTALL) --no-compile -e ".[cpu,train,export,eval,dev$(EXTRA)]"
+	@$(INSTALL) --no-compile -e ".[cpu,train,export,eval,dicom,dev$(EXTRA)]"
 	@$(COMPILE)
 	@touch $@ $(VENV)/.installed-demo

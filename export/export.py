@@ -71,6 +71,8 @@ class ExportOptions:
         image: how a picture becomes the encoder's input.
         search: the search's defaults; ``max_beams`` select graphs are carried, one for each width.
         summary, license, provenance: for people; free.
+        notice: what every result says beside its text; empty for nothing.
+        sections: the words that each open a section of an answer; none for an answer of one piece.
         pictures: a folder of pictures for the parity gate; None for the shipped samples.
         alignment_grid: (rows, columns) of the alignment's positions; None where there is no such grid.
         questions: of a model that follows `AnswerModel`: questions of the kind that it will be asked, and how
@@ -87,6 +89,8 @@ class ExportOptions:
     search: SearchDefaults = field(default_factory=SearchDefaults)
     summary: str = ""
     license: str = ""
+    notice: str = ""
+    sections: tuple[str, ...] = ()
     provenance: dict[str, Any] = field(default_factory=dict)
     pictures: Path | None = None
     alignment_grid: tuple[int, int] | None = None
@@ -196,6 +200,8 @@ def export_checkpoint(
         search=loaded.search,
         summary=loaded.summary,
         license=loaded.license,
+        notice=loaded.notice,
+        sections=loaded.sections,
         provenance=loaded.provenance,
         alignment_grid=loaded.alignment_grid,
         questions=_gate_questions(loaded),
@@ -297,6 +303,8 @@ def _manifest(
         select=selects,
         summary=options.summary,
         license=options.license,
+        notice=options.notice,
+        sections=options.sections,
         alignment_grid=options.alignment_grid,
         task="caption" if options.question is None else "vqa",
         question=options.question,

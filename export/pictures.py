@@ -7,10 +7,11 @@ from pathlib import Path
 
 from cnnrnn.core.errors import ImageError, OptionsError
 from cnnrnn.core.manifest import ImageSpec
-from cnnrnn.core.samples import pictures_in, sample_pictures
+from cnnrnn.core.samples import pictures_in, sample_pictures, studies_of
 from cnnrnn.export.gate_pictures import Pictures
 from cnnrnn.runtime.image import fit, read_image
 from cnnrnn.runtime.questions import Questions
+from cnnrnn.runtime.views import fit_views
 
 _log = logging.getLogger(__name__)
 
@@ -62,9 +63,10 @@ def read_pictures(
         OptionsError: fewer than ``least`` could be read.
     """
     names, pixels, skipped = [], [], []
-    for path in paths:
+    for path, *others in studies_of(paths, image.views):
         try:
-            pixels.append(fit(read_image(path), image))
+            views = [read_image(view) for view in (path, *others)]
+            pixels.append(fit(views[0], image) if image.views == 1 else fit_views(views, image))
             names.append(path.name)
         except ImageError as error:
             _log.warning("left out of the %s: %s", gate, error)

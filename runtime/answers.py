@@ -14,6 +14,7 @@ from cnnrnn.runtime.clock import Clock
 from cnnrnn.runtime.loop import History, Searches
 from cnnrnn.runtime.picture import Taken
 from cnnrnn.runtime.result import Hypothesis, Result
+from cnnrnn.runtime.sections import split_sections
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,9 @@ class Answers:
             reason=reason(stopped, history.options, len(hypotheses[0].tokens), row),
             loop=None if history.device is None else history.device.loop,
             counters=None if history.device is None else history.device.crossed,
+            notice=self.manifest.notice,
+            sections=split_sections(hypotheses[0].text, self.manifest.sections),
+            missing_views=picture.missing_views,
         )
 
     def _hypothesis(self, path: Path) -> Hypothesis:

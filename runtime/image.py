@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from cnnrnn.core.errors import ImageError, OptionsError
 from cnnrnn.core.extras import require_cv2
 from cnnrnn.core.manifest import ImageSpec
+from cnnrnn.runtime.dicom import is_dicom, read_dicom, read_dicom_header
 from cnnrnn.runtime.dlpack import ON_HOST, DlpackArray, is_on
 from cnnrnn.runtime.image_header import Header, read_header
 
@@ -175,10 +176,14 @@ def check_encoded(source: str | os.PathLike[str] | bytes) -> None:
     Raises:
         ImageError: as `read_image` raises it.
     """
-    if isinstance(source, bytes):
-        _header(source, f"the picture ({len(source)} bytes)")
+    encoded = isinstance(source, bytes)
+    data = source if isinstance(source, bytes) else _read_file(Path(source))
+    what = f"the picture ({len(data)} bytes)" if encoded else str(source)
+    if is_dicom(data):
+        content = read_dicom_header(data, what)
+        check_size(int(content.Rows), int(content.Columns), what)
     else:
-        _header(_read_file(Path(source)), str(source))
+        _header(data, what)
 
 
 def _header(data: bytes, what: str) -> Header:
@@ -187,7 +192,7 @@ def _header(data: bytes, what: str) -> Header:
     header = read_header(data)
     if header is None:
         raise ImageError(
-            f"{what} is not a JPEG, PNG, WebP, GIF, BMP or TIFF picture; convert it to one of those formats"
+            f"{what} is not a JPEG, PNG, WebP, GIF, BMP, TIFF or DICOM picture; convert it to one of those"
         )
     check_size(header.height, header.width, what)
     if not header.complete:
@@ -198,6 +203,10 @@ def _header(data: bytes, what: str) -> Header:
 
 
 def _decode(data: bytes, what: str) -> Picture:
+    if is_dicom(data):
+        content = read_dicom_header(data, what)
+        check_size(int(content.Rows), int(content.Columns), what)
+        return _to_rgb(read_dicom(data, what), "rgb")
     header = _header(data, what)
     cv2 = require_cv2()
     try:

@@ -7,13 +7,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from cnnrnn.core.errors import ImageError
 from cnnrnn.core.manifest import ImageSpec
 from cnnrnn.runtime.clock import Clock
 from cnnrnn.runtime.frame import CudaArray, DeviceFrame, read_frame
 from cnnrnn.runtime.image import Color, ImageSource, Picture, fit, read_image
+from cnnrnn.runtime.views import Study, fit_views
 
-# What a model captions: what a host can read, and frames on a GPU.
-FrameSource: TypeAlias = ImageSource | CudaArray
+# What a model captions: what a host can read, frames on a GPU, and studies of several views.
+FrameSource: TypeAlias = ImageSource | CudaArray | Study
 
 
 @dataclass(frozen=True)
@@ -25,11 +27,13 @@ class Taken:
             stage ``encoder``.
         name: of its file; None where there is none.
         stages_ms: ``decode`` and ``preprocess``.
+        missing_views: of a bundle of several views, those that were not given.
     """
 
     pixels: Picture | DeviceFrame
     name: str | None
     stages_ms: dict[str, float]
+    missing_views: int = 0
 
 
 def take(
@@ -44,6 +48,9 @@ def take(
         ImageError: it cannot be read; see `cnnrnn.runtime.image.read_image` and
             `cnnrnn.runtime.frame.read_frame`.
     """
+    if isinstance(source, Study) or spec.views > 1:
+        study = source if isinstance(source, Study) else Study((_on_host(source, spec),))
+        return _take_study(study, color, spec)
     clock = Clock()
     with clock.stage("decode"):
         picture = read_frame(source, color, spec) or read_image(source, color)  # type: ignore[arg-type]
@@ -54,3 +61,25 @@ def take(
         pixels = fit(picture, spec)
     name = os.fspath(source) if isinstance(source, (str, os.PathLike)) else None
     return Taken(pixels, name, clock.stages_ms)
+
+
+def _take_study(study: Study, color: Color, spec: ImageSpec) -> Taken:
+    clock = Clock()
+    with clock.stage("decode"):
+        pictures = study.read(color, spec)
+    with clock.stage("preprocess"):
+        pixels = fit_views(pictures, spec)
+    return Taken(pixels, study.name, clock.stages_ms, study.missing(spec))
+
+
+def _on_host(source: FrameSource, spec: ImageSpec) -> ImageSource:
+    """One view of several, which are joined on the host.
+
+    Raises:
+        ImageError: it lies on a GPU.
+    """
+    if isinstance(source, CudaArray):
+        raise ImageError(
+            f"the frame lies on a GPU, and the bundle's {spec.views} views are joined on the host; copy it"
+        )
+    return source  # type: ignore[return-value]

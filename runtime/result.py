@@ -78,6 +78,10 @@ class Result:
         counters: on a GPU, what crossed between host and device from the first step to the last of its batch,
             and how often the host waited: ``host_to_device_bytes``, ``device_to_host_bytes`` and
             ``synchronizes``.
+        notice: what the bundle wants everybody to know who reads the answer; empty for nothing.
+        sections: the text of each section, of a bundle whose answers have some; what comes before the first
+            is under ``""``.
+        missing_views: how many of a bundle's several views were not given.
     """
 
     hypotheses: tuple[Hypothesis, ...]
@@ -93,6 +97,9 @@ class Result:
     counters: dict[str, int] | None = None
     question: str | None = None
     unknown_words: tuple[str, ...] = ()
+    notice: str = ""
+    sections: dict[str, str] | None = None
+    missing_views: int = 0
 
     def __repr__(self) -> str:
         count = len(self.hypotheses)
@@ -133,10 +140,16 @@ class Result:
         asked: dict[str, Any] = {}
         if self.question is not None:
             asked = {"question": self.question, "unknown_words": list(self.unknown_words)}
+        told: dict[str, Any] = {"notice": self.notice} if self.notice else {}
+        if self.missing_views:
+            told["missing_views"] = self.missing_views
+        if self.sections is not None:
+            told["sections"] = self.sections
         return {
             "image": self.image,
             **asked,
             "text": self.text,
+            **told,
             "score": self.score,
             "tokens": list(self.tokens),
             "hypotheses": [hypothesis.to_dict() for hypothesis in self.hypotheses],

@@ -56,6 +56,14 @@ def add_gate_arguments(parser: argparse.ArgumentParser, name: str, others: str) 
         "in float32, and the result is judged again",
     )
     group.add_argument(
+        "--keep-float32",
+        action="append",
+        default=[],
+        metavar="PATTERN",
+        help="nodes that stay in float32 from the beginning, by a regular expression of their whole names; may "
+        "be given again",
+    )
+    group.add_argument(
         "--doctor-report", type=Path, metavar="FILE", help="write what the doctor found as an HTML page"
     )
 
@@ -86,7 +94,12 @@ def lowering_options(arguments: argparse.Namespace) -> LoweringOptions:
     """
     from cnnrnn.export import LoweringOptions
 
-    lowering = LoweringOptions(tuple(arguments.precision), arguments.doctor, arguments.doctor_report)
+    lowering = LoweringOptions(
+        tuple(arguments.precision),
+        arguments.doctor,
+        arguments.doctor_report,
+        keep_float32=tuple(arguments.keep_float32),
+    )
     lowering.check()
     return lowering
 

@@ -1,6 +1,8 @@
 """Write what is on each picture, or answer questions about it.
 
 IMAGE is a picture, a folder (every picture under it), or - for one picture's bytes on standard input.
+Of a bundle that takes several views of one thing, a folder that holds no more pictures than a study has views
+is one study, its views by name; with --study the IMAGEs are the views of one.
 A picture that cannot be used is reported in its place, the others are answered, and the exit code is 1.
 """
 
@@ -16,11 +18,14 @@ from cnnrnn.cli import options
 from cnnrnn.cli.output import note, note_unusable, print_json, print_line
 from cnnrnn.core import extras
 from cnnrnn.core.errors import ImageError, NotFiniteError, OptionsError
-from cnnrnn.core.samples import pictures_in
+from cnnrnn.core.samples import pictures_in, studies_of
 
 if TYPE_CHECKING:
     from cnnrnn.runtime.model import Model
     from cnnrnn.runtime.result import Result
+    from cnnrnn.runtime.views import Study
+
+    Source = Path | bytes | Study
 
 MAX_STDIN_BYTES = 256 * 1024**2
 
@@ -37,6 +42,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="TEXT",
         help="what a bundle that answers questions is asked about each picture; may be given again",
+    )
+    parser.add_argument(
+        "--study",
+        action="store_true",
+        help="the IMAGEs are views of one study, in the order that the bundle was trained with",
     )
     parser.add_argument(
         "--batch",
@@ -76,10 +86,13 @@ def run(arguments: argparse.Namespace) -> int:
         raise OptionsError(
             f"--stream writes one answer as it comes, and --question is given {len(arguments.question)} times"
         )
-    sources = list(_sources(arguments.images))
     extras.require_cv2()  # now, so that its import is not a part of the first picture's time
     failed = 0
     with options.load_model(arguments) as model:
+        views = model.manifest.image.views
+        sources = _study(arguments, views) if arguments.study else list(_sources(arguments.images, views))
+        if model.manifest.notice:
+            note(f"cnnrnn: {model.manifest.notice}")
         chosen = options.search_options(arguments, model)
         _check_questions(model, arguments.question)
         asked = len(arguments.question)
@@ -130,7 +143,7 @@ def _check_questions(model: Model, questions: list[str]) -> None:
 
 
 def _ask(
-    model: Model, picture: Path | bytes, questions: list[str], chosen: options.Chosen
+    model: Model, picture: Source, questions: list[str], chosen: options.Chosen
 ) -> list[Result | ImageError | NotFiniteError]:
     """The answers to several questions about one picture; the error once, where it cannot be read."""
     try:
@@ -139,8 +152,29 @@ def _ask(
         return [error]
 
 
-def _sources(images: list[str]) -> Iterator[tuple[str, Path | bytes]]:
-    """Each picture's name and what the model is given for it."""
+def _study(arguments: argparse.Namespace, views: int) -> list[tuple[str, Source]]:
+    """The pictures as one study's views.
+
+    Raises:
+        OptionsError: there are more of them than the bundle has views, or one is no file.
+    """
+    images = arguments.images
+    if len(images) > views:
+        raise OptionsError(
+            f"--study has {len(images)} IMAGEs, and the bundle takes {views} of each study; leave the others "
+            "out, or give several studies as a folder each"
+        )
+    if refused := [image for image in images if image == "-" or Path(image).is_dir()]:
+        raise OptionsError(f"--study takes a file for each view, and {refused[0]!r} is none; name the files")
+    from cnnrnn.runtime.views import Study
+
+    return [(" + ".join(images), Study(tuple(map(Path, images))))]
+
+
+def _sources(images: list[str], views: int) -> Iterator[tuple[str, Source]]:
+    """Each picture's or study's name and what the model is given for it."""
+    from cnnrnn.runtime.views import Study
+
     for image in images:
         path = Path(image)
         if image == "-":
@@ -149,13 +183,17 @@ def _sources(images: list[str]) -> Iterator[tuple[str, Path | bytes]]:
             found = pictures_in(path)
             if not found:
                 raise OptionsError(f"folder {image} holds no picture")
-            yield from ((str(picture), picture) for picture in found)
+            for picture, *others in studies_of(found, views):
+                if others:
+                    yield str(picture.parent), Study((picture, *others))
+                else:
+                    yield str(picture), picture
         else:
             yield image, path
 
 
 def _stream(
-    model: Model, source: tuple[str, Path | bytes], chosen: options.Chosen, as_json: bool
+    model: Model, source: tuple[str, Source], chosen: options.Chosen, as_json: bool
 ) -> Result | ImageError | NotFiniteError:
     """Print the pieces of one picture's answer as they come, and return the answer."""
     name, picture = source
@@ -189,6 +227,10 @@ def _show(name: str, answer: Any, chosen: options.Chosen, as_json: bool) -> int:
     if answer.question is not None:
         name = f"{name}: {answer.question}"
     print_line(f"{name}: {answer.text}  ({answer.score:.3f}, {answer.timings_ms['total']:.1f} ms{ending})")
+    for section, text in (answer.sections or {}).items():
+        print_line(f"  {section or 'before any section'}: {text}")
+    if answer.missing_views:
+        note(f"cnnrnn: {name}: {answer.missing_views} of the views missing; the answer is made without")
     if "n_best" in chosen.keywords:
         for rank, hypothesis in enumerate(answer.hypotheses[1:], 2):
             print_line(f"  {rank}. {hypothesis.text}  ({hypothesis.score:.3f})")

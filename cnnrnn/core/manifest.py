@@ -19,6 +19,7 @@ SCHEMA_VERSION = 1
 MAX_IMAGE_SIDE = 4096
 MAX_VOCABULARY = 1_000_000
 MAX_QUESTION = 128
+MAX_VIEWS = 4
 MAX_FILE_BYTES = 2 * 1024**3
 
 TASKS = ("caption", "vqa", "read")
@@ -56,7 +57,8 @@ class ImageSpec:
     """How a picture becomes the encoder's input, (height, width, 3) uint8 RGB.
 
     ``mean`` and ``std``, in the unit interval, are applied inside the encoder graph; they are kept here for
-    training and inspection. ``fill`` (RGB) is the colour of the borders that ``letterbox`` adds.
+    training and inspection. ``fill`` (RGB) is the colour of the borders that ``letterbox`` adds. Of several
+    ``views`` of one thing, each has a panel, all of one width, side by side.
     """
 
     height: int
@@ -65,6 +67,7 @@ class ImageSpec:
     std: tuple[float, float, float]
     resize: Resize = "letterbox"
     fill: tuple[int, int, int] = (255, 255, 255)
+    views: int = 1
 
 
 @dataclass(frozen=True)
@@ -130,6 +133,8 @@ class Manifest:
         files: every file of the bundle but the manifest.
         provenance: where weights and data come from; free.
         parity: the report of the parity gate at export, and by precision that of the precision gate; free.
+        notice: what everybody who reads an answer has to know; every result carries it. Empty for none.
+        sections: the words that each open a section of an answer, such as ``"Findings:"``, in their order.
     """
 
     name: str
@@ -147,12 +152,19 @@ class Manifest:
     files: dict[str, FileRecord] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
     parity: dict[str, Any] = field(default_factory=dict)
+    notice: str = ""
+    sections: tuple[str, ...] = ()
 
     def to_json(self) -> str:
         """The text of ``manifest.json``, keys in the order of the fields."""
         content = dataclasses.asdict(self)
         if self.question is None:  # so that what reads no questions can be read by those who know of none
             del content["question"]
+        if self.image.views == 1:
+            del content["image"]["views"]
+        for name in ("notice", "sections"):
+            if not content[name]:
+                del content[name]
         return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
     @staticmethod
@@ -192,6 +204,8 @@ def _manifest(value: Any, where: str) -> Manifest:
         files=fields.table("files", _file),
         provenance=fields.free("provenance"),
         parity=fields.free("parity"),
+        notice=fields.optional("notice", _text) or "",
+        sections=fields.optional("sections", _sections) or (),
     )
     check_name(manifest.name, f"{where}.name")
     if (manifest.task == "vqa") != (manifest.question is not None):
@@ -221,9 +235,17 @@ def image_spec(value: Any, where: str) -> ImageSpec:
         BundleError: naming the key below ``where``, what stood there and what may.
     """
     fields = Fields(value, where, _keys(ImageSpec))
+    width = fields.integer("width", 1, MAX_IMAGE_SIDE)
+    views = fields.optional("views", lambda item, place: integer(item, place, 1, MAX_VIEWS)) or 1
+    if width % views:
+        raise BundleError(
+            f"{fields.place('width')} is {width}, which {views} views side by side do not share evenly; "
+            f"a multiple of {views} is needed"
+        )
     return ImageSpec(
         height=fields.integer("height", 1, MAX_IMAGE_SIDE),
-        width=fields.integer("width", 1, MAX_IMAGE_SIDE),
+        width=width,
+        views=views,
         mean=cast("tuple[float, float, float]", fields.items("mean", number, 3)),
         std=cast("tuple[float, float, float]", fields.items("std", _positive, 3)),
         resize=cast(Resize, fields.choice("resize", ("letterbox", "stretch", "crop"))),
@@ -338,6 +360,20 @@ def _grid(fields: Fields) -> tuple[int, int] | None:
         "alignment_grid", lambda item, place: integer(item, place, 1, MAX_IMAGE_SIDE), 2
     )
     return rows, columns
+
+
+def _text(value: Any, where: str) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise BundleError(f"{where} is {value!r}; a text is needed")
+    return value
+
+
+def _sections(value: Any, where: str) -> tuple[str, ...]:
+    """Distinct words: two alike could not be told apart in an answer."""
+    sections = Fields({"sections": value}, where).items("sections", _text)
+    if len({section.lower() for section in sections}) != len(sections):
+        raise BundleError(f"{where} is {list(sections)}; distinct words are needed")
+    return sections
 
 
 def _positive(value: Any, where: str) -> float:

@@ -17,8 +17,9 @@ from cnnrnn.core.extras import require_cv2
 from cnnrnn.core.manifest import ImageSpec
 from cnnrnn.core.tokenizer import Tokenizer
 from cnnrnn.data.augment import AugmentConfig, augmentation
-from cnnrnn.data.pictures import read_picture
+from cnnrnn.data.pictures import read_fitted, read_picture
 from cnnrnn.data.readers import GeneratedPicture, PictureFile, Sample
+from cnnrnn.data.readers.sample import StudyFiles
 from cnnrnn.runtime.image import fit
 
 IGNORED = -100
@@ -203,11 +204,7 @@ class CaptionDataset(Dataset[Example]):
         picture = self.samples[number].image
         if self._cache is not None and picture in self._cache:
             return self._cache[picture]
-        array = (
-            read_premultiplied(picture, self.image)
-            if self._augment
-            else fit(read_picture(picture), self.image)
-        )
+        array = read_premultiplied(picture, self.image) if self._augment else read_fitted(picture, self.image)
         pixels = torch.from_numpy(np.ascontiguousarray(array.transpose(2, 0, 1)))
         if self._cache is not None:
             self._cache[picture] = pixels
@@ -220,6 +217,9 @@ def read_premultiplied(picture: PictureFile, image: ImageSpec) -> NDArray[np.uin
     Raises:
         ImageError: the file is not a picture or outside the runtime's limits.
     """
+    if isinstance(picture, StudyFiles) or image.views > 1:
+        views = read_fitted(picture, image)
+        return np.concatenate([views, np.full_like(views[..., :1], 255)], axis=2)
     cv2 = require_cv2()
     opaque = read_picture(picture)
     raw = cv2.imdecode(np.frombuffer(picture.read_bytes(), np.uint8), cv2.IMREAD_UNCHANGED)

@@ -9,9 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from cnnrnn.core.errors import ImageError
+from cnnrnn.core.errors import DataError, ImageError
+from cnnrnn.core.manifest import ImageSpec
 from cnnrnn.data.readers import Fault, GeneratedPicture, PictureFile, Reading, Sample
-from cnnrnn.runtime.image import Picture, check_encoded, read_image
+from cnnrnn.data.readers.sample import StudyFiles
+from cnnrnn.runtime.image import Picture, check_encoded, fit, read_image
+from cnnrnn.runtime.views import Study, fit_views
 
 Result = TypeVar("Result")
 PictureCheck = Literal["header", "decode", "off"]
@@ -28,6 +31,35 @@ def read_picture(picture: PictureFile) -> Picture:
         ImageError: it cannot be read; names the file, or the shard and the member.
     """
     return _named(picture, read_image)
+
+
+def read_fitted(picture: PictureFile, image: ImageSpec) -> Picture:
+    """A sample's picture as the encoder takes it, (image.height, image.width, 3) uint8 RGB.
+
+    Raises:
+        ImageError: it cannot be read.
+        DataError: it is a study of more views than ``image`` has.
+    """
+    if isinstance(picture, StudyFiles):
+        if len(picture.paths) > image.views:
+            raise DataError(
+                f"{picture} are {len(picture.paths)} views of one study, and [image] views = {image.views}; "
+                f"set views = {len(picture.paths)} there, and a width for all of them side by side"
+            )
+        return fit_views(Study(picture.paths).read("bgr", image), image)
+    pixels = read_picture(picture)
+    return fit(pixels, image) if image.views == 1 else fit_views([pixels], image)
+
+
+def model_source(picture: PictureFile) -> Path | bytes | Study:
+    """What a model is given for a sample's picture.
+
+    Raises:
+        ImageError: it lies in a shard that cannot be read.
+    """
+    if isinstance(picture, StudyFiles):
+        return Study(picture.paths)
+    return picture if isinstance(picture, Path) else picture.read_bytes()
 
 
 def check_pictures(reading: Reading, how: PictureCheck) -> Reading:
@@ -75,7 +107,15 @@ def usable_samples(readings: Sequence[Reading], skip_share: float) -> list[Sampl
 
 
 def _named(picture: PictureFile, read: Callable[[Path | bytes], Result]) -> Result:
-    """What ``read`` gives for a path, or for the bytes of a shard's member, which its errors then name."""
+    """What ``read`` gives for a path, or for the bytes of a shard's member, which its errors then name.
+
+    Of a study, every view is read, and what it gives for the last one is returned.
+    """
+    if isinstance(picture, StudyFiles):
+        *others, last = picture.paths
+        for path in others:
+            read(path)
+        return read(last)
     if isinstance(picture, Path):
         return read(picture)
     data = picture.read_bytes()

@@ -13,6 +13,7 @@ import cnnrnn
 from cnnrnn.core.bundle import Bundle
 from cnnrnn.core.errors import CnnrnnError, ImageError
 from cnnrnn.core.storage import write_atomic
+from cnnrnn.data.pictures import model_source
 from cnnrnn.data.readers import PictureFile, Sample, Source
 from cnnrnn.evaluation.bootstrap import Bootstrap
 from cnnrnn.evaluation.judged import read_judged
@@ -21,6 +22,7 @@ from cnnrnn.evaluation.scores import CaptionScores, ScoreOptions, check_scoring,
 if TYPE_CHECKING:
     from cnnrnn.runtime.model import Model
     from cnnrnn.runtime.result import Result
+    from cnnrnn.runtime.views import Study
 
 
 @dataclass(frozen=True)
@@ -163,11 +165,11 @@ def answers(model: Model, samples: Sequence[Sample], beams: int) -> list[Result 
 
     Pictures that are no files of their own are read here, and are in memory while the batch is.
     """
-    sources: list[Path | bytes] = []
+    sources: list[Path | bytes | Study] = []
     broken: dict[int, CnnrnnError] = {}
     for number, sample in enumerate(samples):
         try:
-            sources.append(sample.image if isinstance(sample.image, Path) else sample.image.read_bytes())
+            sources.append(model_source(sample.image))
         except ImageError as error:
             broken[number] = error
     given = iter(model(sources, beams=beams, errors="return") if sources else ())

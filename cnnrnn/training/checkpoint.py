@@ -43,6 +43,8 @@ class LoadedModel:
     summary: str
     license: str
     provenance: dict[str, Any]
+    notice: str = ""
+    sections: tuple[str, ...] = ()
     questions: QuestionVocabulary | None = None
     asked: tuple[str, ...] = ()
 
@@ -125,6 +127,8 @@ def load_model(path: str | Path) -> LoadedModel:
         name=config.name,
         summary=config.summary,
         license=config.license,
+        notice=config.notice,
+        sections=config.sections,
         provenance=_provenance(content),
         questions=questions,
         asked=tuple(content.get("questions", ())),

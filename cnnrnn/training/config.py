@@ -115,6 +115,8 @@ class TrainConfig:
     seed: int = 0
     summary: str = ""
     license: str = ""
+    notice: str = ""
+    sections: tuple[str, ...] = ()
     data: DataConfig = field(default_factory=DataConfig)
     image: ImageSpec = field(default_factory=lambda: ImageSpec(224, 224, IMAGENET_MEAN, IMAGENET_STD))
     vocabulary: VocabularyConfig = field(default_factory=VocabularyConfig)

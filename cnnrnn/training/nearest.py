@@ -8,10 +8,9 @@ import torch
 from torch import Tensor
 
 from cnnrnn.core.manifest import ImageSpec
-from cnnrnn.data.pictures import read_picture
+from cnnrnn.data.pictures import read_fitted
 from cnnrnn.data.readers import Sample
 from cnnrnn.models.encoders import Encoder
-from cnnrnn.runtime.image import fit
 from cnnrnn.training.forward import Normalise
 
 BATCH = 64
@@ -40,7 +39,7 @@ def pooled_features(encoder: Encoder, image: ImageSpec, samples: Sequence[Sample
     normalise = Normalise(image, torch.device("cpu"))
     rows = []
     for start in range(0, len(samples), BATCH):
-        pictures = [fit(read_picture(sample.image), image) for sample in samples[start : start + BATCH]]
+        pictures = [read_fitted(sample.image, image) for sample in samples[start : start + BATCH]]
         batch = torch.stack([torch.from_numpy(picture).permute(2, 0, 1) for picture in pictures])
         rows.append(encoder(normalise(batch)).mean(dim=1))
     return torch.nn.functional.normalize(torch.cat(rows), dim=1)

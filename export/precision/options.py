@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
@@ -26,6 +27,8 @@ class LoweringOptions:
             and judge again; False refuses the precision.
         doctor_report: an HTML page to write about it, of the ranges that were found, whether or not the gate
             needed them; of several precisions ``NAME.fp16.html`` and ``NAME.bf16.html``.
+        keep_float32: regular expressions of nodes' names; the nodes that one matches as a whole stay float32
+            from the beginning, whether or not the gate needs it.
         least_pictures: how few pictures are too few to prove anything.
         most_pictures: of a larger folder, as many are used.
     """
@@ -35,6 +38,7 @@ class LoweringOptions:
     doctor_report: Path | None = None
     least_pictures: int = LEAST_PICTURES
     most_pictures: int = MOST_PICTURES
+    keep_float32: tuple[str, ...] = ()
 
     def check(self) -> None:
         """Refuse what cannot be, before any work.
@@ -58,6 +62,13 @@ class LoweringOptions:
             )
         if self.doctor_report is not None:
             self._check_report(self.doctor_report)
+        for pattern in self.keep_float32:
+            if not self.precisions:
+                raise OptionsError(f"keep_float32={pattern!r} is about no precision; give precisions=")
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise OptionsError(f"keep_float32={pattern!r} is no regular expression: {error}") from error
 
     def report_of(self, precision: str) -> Path | None:
         """The page to write about one precision."""

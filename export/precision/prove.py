@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import re
+from collections.abc import Sequence
 from typing import cast
 
-from cnnrnn.core.errors import PrecisionError
+from cnnrnn.core.errors import OptionsError, PrecisionError
 from cnnrnn.core.tokenizer import Tokenizer
 from cnnrnn.export.draft import Draft
 from cnnrnn.export.precision.doctor import Doctor, Progress, keep_of
@@ -17,7 +19,7 @@ from cnnrnn.export.precision.graphs import Lowered, full_graphs, lowered_graphs
 from cnnrnn.export.precision.judging import GatePictures, judge_lowered
 from cnnrnn.export.precision.options import LoweringOptions, Precision
 from cnnrnn.export.precision.page import write_page
-from cnnrnn.export.precision.pins import Pins
+from cnnrnn.export.precision.pins import Pin, Pins
 from cnnrnn.export.precision.report import PrecisionReport
 
 _log = logging.getLogger(__name__)
@@ -59,6 +61,27 @@ def prove_precisions(
     return draft, reports
 
 
+def kept_from_the_beginning(draft: Draft, patterns: Sequence[str]) -> Pins:
+    """The nodes that are to stay float32, each a pin of its own.
+
+    Raises:
+        OptionsError: a pattern matches no node.
+    """
+    if not patterns:
+        return NOTHING
+    names = [(role, node.name) for role, proto in full_graphs(draft).items() for node in proto.graph.node]
+    found: set[Pin] = set()
+    for pattern in patterns:
+        matched = [entry for entry in names if re.fullmatch(pattern, entry[1])]
+        if not matched:
+            raise OptionsError(
+                f"keep_float32={pattern!r} matches no node of encoder and step; those are called like "
+                f"{names[0][1]!r} and {names[-1][1]!r}"
+            )
+        found |= {frozenset({entry}) for entry in matched}
+    return frozenset(found)
+
+
 def _advice(options: LoweringOptions) -> str:
     if options.doctor:
         return "the doctor found no nodes whose precision cures it; stay with fp32, or train the model again"
@@ -77,17 +100,18 @@ class _Proof:
 
     def run(self, options: LoweringOptions) -> tuple[Lowered, PrecisionReport]:
         """Judge, and ask the doctor where it does not pass or where a page is wanted."""
-        lowered, report = self._judged(NOTHING)
+        kept = kept_from_the_beginning(self.draft, options.keep_float32)
+        lowered, report = self._judged(kept)
         page = options.report_of(self.precision)
         if not options.doctor or (report.passed and page is None):
             return lowered, report
         before = report
         doctor = Doctor(self.draft, self.precision, self.tokenizer, self.given, self.progress)
-        pins = NOTHING
+        pins = kept
         for _ in range(ROUNDS):
             if report.passed:
                 break
-            pins = doctor.cure(report.runs.values(), pins)
+            pins = kept | doctor.cure(report.runs.values(), pins)
             lowered, report = self._judged(pins)
         diagnosis = doctor.diagnosis(pins)
         report = dataclasses.replace(report, diagnosis=diagnosis)

@@ -126,9 +126,12 @@ def _timings(timings_ms: Mapping[str, float]) -> str:
 
 
 def _picture(picture: PictureFile) -> str:
-    """The picture as a ``data:`` address; what a browser may not read is turned into PNG."""
+    """The picture, a study's first view, as a ``data:`` address; what a browser may not read becomes PNG."""
     kind = BROWSER_TYPES.get(PurePath(picture.name).suffix.lower())
-    data = picture.read_bytes()
+    from cnnrnn.data.readers.sample import StudyFiles
+
+    first = picture.paths[0] if isinstance(picture, StudyFiles) else picture
+    data = first.read_bytes()
     if kind is None:
         cv2 = require_cv2()
         _, encoded = cv2.imencode(".png", read_image(data)[:, :, ::-1])

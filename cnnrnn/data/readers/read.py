@@ -10,8 +10,18 @@ from cnnrnn.data.readers.generated import Generated, GeneratedPicture
 from cnnrnn.data.readers.json_files import captions_entries, coco_entries, karpathy_entries
 from cnnrnn.data.readers.questions import easy_vqa_entries, vqa_csv_entries, vqa_entries
 from cnnrnn.data.readers.recognise import Found, recognise
-from cnnrnn.data.readers.sample import Entry, Fault, FaultKind, PictureFile, Reading, Sample, ShardPicture
+from cnnrnn.data.readers.sample import (
+    Entry,
+    Fault,
+    FaultKind,
+    PictureFile,
+    Reading,
+    Sample,
+    ShardPicture,
+    StudyFiles,
+)
 from cnnrnn.data.readers.source import EASY_VQA, Source, source_of
+from cnnrnn.data.readers.studies import FOLDER, study_entries
 from cnnrnn.data.readers.tables import (
     conceptual_entries,
     csv_entries,
@@ -84,6 +94,8 @@ def _entries(found: Found) -> Iterable[Entry]:
         return coco_entries(found.file, found.content)
     if found.kind == "karpathy":
         return karpathy_entries(found.file, found.content)
+    if found.kind == "studies":
+        return study_entries(found.file, found.content)
     if found.kind == "vqa":
         return vqa_entries(found.file, found.content)
     if found.kind == "easy_vqa":
@@ -107,7 +119,7 @@ def _chosen(source: Source, found: Found, entries: list[Entry]) -> list[Entry]:
         return [entry for entry in entries if entry.name in listed]
     known = sorted({entry.split for entry in entries if entry.split})
     if not source.split:
-        if found.kind == "karpathy" and known:
+        if found.kind in ("karpathy", "studies") and len(known) > 1:
             raise DataError(
                 f"{found.file} has the splits {', '.join(known)}; choose, such as "
                 f'{{ path = "{found.file.name}", split = ["train", "restval"] }}, or --split test'
@@ -121,6 +133,8 @@ def _chosen(source: Source, found: Found, entries: list[Entry]) -> list[Entry]:
 
 
 def _folders(source: Source, found: Found, images: Sequence[str | Path]) -> list[Path]:
+    if found.kind == "studies" and not (source.images or images):
+        return [folder for folder in (found.file.parent / FOLDER, found.file.parent) if folder.is_dir()]
     if found.kind == "webdataset" or source.path == EASY_VQA or Path(source.path).is_dir():
         return [found.file.parent]
     folders = [Path(folder) for folder in source.images or images] or [found.file.parent]
@@ -136,6 +150,10 @@ def _by_name(folders: Sequence[Path]) -> Finder:
     def find(entry: Entry) -> PictureFile | None:
         if isinstance(entry.names, ShardPicture):
             return entry.names
+        if entry.views:
+            studies = (tuple(folder / name for name in entry.views) for folder in folders)
+            whole = (paths for paths in studies if all(path.is_file() for path in paths))
+            return next((StudyFiles(paths) for paths in whole), None)
         paths = (folder / name for folder in folders for name in entry.names if name)
         return next((path for path in paths if path.is_file()), None)
 

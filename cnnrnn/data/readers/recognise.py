@@ -11,6 +11,7 @@ from typing import Any
 from cnnrnn.core.errors import DataError
 from cnnrnn.core.extras import require
 from cnnrnn.data.readers.source import EASY_VQA, KINDS, Source
+from cnnrnn.data.readers.studies import is_studies
 
 HEAD_BYTES = 64 * 1024
 _TAR_MAGIC = slice(257, 262)
@@ -48,6 +49,9 @@ def recognise(source: Source) -> Found:
         asked = path / "questions.json"
         if asked.is_file() and source.kind in ("auto", "easy_vqa"):
             return Found(asked, "easy_vqa", read_json(asked))
+        studies = path / "annotation.json"
+        if studies.is_file() and source.kind in ("auto", "studies"):
+            return Found(studies, "studies", read_json(studies))
         shards = tuple(sorted(path.glob("*.tar")))
         if shards:
             return Found(shards[0], "webdataset", shards=shards)
@@ -62,7 +66,7 @@ def recognise(source: Source) -> Found:
         )
     if source.kind == "webdataset":
         return Found(file, "webdataset", shards=(file,))
-    if source.kind in ("captions", "coco", "nocaps", "karpathy", "vqa", "easy_vqa"):
+    if source.kind in ("captions", "coco", "nocaps", "karpathy", "studies", "vqa", "easy_vqa"):
         return Found(file, source.kind, read_json(file))
     if source.kind != "auto":
         return Found(file, source.kind)
@@ -135,6 +139,8 @@ def _json_kind(file: Path, content: Any) -> Found:
         return Found(file, "easy_vqa", content)
     if isinstance(content, dict) and isinstance(content.get("questions"), list):
         return Found(file, "vqa", content)
+    if is_studies(content):
+        return Found(file, "studies", content)
     images = content.get("images") if isinstance(content, dict) else None
     if not isinstance(images, list):
         return Found(file, "captions", content)

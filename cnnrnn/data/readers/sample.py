@@ -59,7 +59,42 @@ class ShardPicture:
         return data
 
 
-PictureFile = Path | ShardPicture | GeneratedPicture
+@dataclass(frozen=True)
+class StudyFiles:
+    """Views of one thing, a file each, in their order; they are one picture."""
+
+    paths: tuple[Path, ...]
+
+    def __str__(self) -> str:
+        return " + ".join(map(str, self.paths))
+
+    @property
+    def name(self) -> str:
+        """The first view's."""
+        return self.paths[0].name
+
+    @property
+    def size(self) -> int:
+        """Bytes of all views together.
+
+        Raises:
+            OSError: a file cannot be looked at.
+        """
+        return sum(path.stat().st_size for path in self.paths)
+
+    def read_bytes(self) -> bytes:
+        """The encoded views, one after the other: what tells one study from another.
+
+        Raises:
+            ImageError: a file cannot be read.
+        """
+        try:
+            return b"".join(path.read_bytes() for path in self.paths)
+        except OSError as error:
+            raise ImageError(f"cannot read {self}: {error.strerror or error}") from error
+
+
+PictureFile = Path | ShardPicture | GeneratedPicture | StudyFiles
 
 
 @dataclass(frozen=True)
@@ -85,6 +120,7 @@ class Entry:
         captions: what stands there.
         split: the part of the data set that it belongs to; empty where the format knows none.
         question: what was asked, in a data set of questions; there a picture has an entry for each.
+        views: the names of all views, where there are several of one thing.
     """
 
     where: str
@@ -92,6 +128,7 @@ class Entry:
     captions: tuple[object, ...]
     split: str = ""
     question: object = None
+    views: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:

@@ -17,6 +17,7 @@ KINDS = {
     "coco": "COCO's captions JSON",
     "nocaps": "nocaps' captions JSON, whose splits are its domains",
     "karpathy": "Karpathy's dataset_coco.json, dataset_flickr8k.json or dataset_flickr30k.json",
+    "studies": "R2Gen's annotation.json: reports of studies of one or more views (IU X-Ray, MIMIC-CXR)",
     "flickr_token": "Flickr8k.token.txt or results_20130124.token: picture#number, a tab, the caption",
     "flickr_csv": "Flickr30k's results.csv, with | between the columns",
     "conceptual": "Conceptual Captions' table: the caption, a tab, the picture's address",
