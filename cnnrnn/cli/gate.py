@@ -60,8 +60,8 @@ def add_gate_arguments(parser: argparse.ArgumentParser, name: str, others: str) 
         action="append",
         default=[],
         metavar="PATTERN",
-        help="nodes that stay in float32 from the beginning, by a regular expression of their whole names; may "
-        "be given again",
+        help="nodes that stay in float32 from the beginning, by a regular expression of whole names; may be "
+        "given again",
     )
     group.add_argument(
         "--doctor-report", type=Path, metavar="FILE", help="write what the doctor found as an HTML page"

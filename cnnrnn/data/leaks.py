@@ -9,6 +9,7 @@ from pathlib import Path
 
 from cnnrnn.core.errors import DataError, ImageError
 from cnnrnn.data.readers import GeneratedPicture, PictureFile, Sample, ShardPicture
+from cnnrnn.data.readers.sample import StudyFiles
 
 LISTED = 5
 
@@ -27,7 +28,7 @@ def shared_pictures(
     Raises:
         DataError: a file cannot be read.
     """
-    sizes: dict[int, list[Path | ShardPicture]] = defaultdict(list)
+    sizes: dict[int, list[Path | ShardPicture | StudyFiles]] = defaultdict(list)
     for picture in _files_of(second):
         sizes[_size(picture)].append(picture)
     suspects = [picture for picture in _files_of(first) if _size(picture) in sizes]
@@ -61,11 +62,11 @@ def refuse_leaks(training: Sequence[Sample], others: Sequence[Sample], what: str
         )
 
 
-def _files_of(samples: Sequence[Sample]) -> list[Path | ShardPicture]:
+def _files_of(samples: Sequence[Sample]) -> list[Path | ShardPicture | StudyFiles]:
     return [picture for picture in pictures_of(samples) if not isinstance(picture, GeneratedPicture)]
 
 
-def _size(picture: Path | ShardPicture) -> int:
+def _size(picture: Path | ShardPicture | StudyFiles) -> int:
     try:
         return picture.stat().st_size if isinstance(picture, Path) else picture.size
     except OSError as error:

@@ -123,15 +123,17 @@ def test_words_for_testing_are_no_words_of_training(example: Any, data: Path) ->
 
 def test_the_recipes_read_and_draw(example: Any, data: Path, repository: Path) -> None:
     pytest.importorskip("torch")
+    from cnnrnn.data.readers import Generated
     from cnnrnn.training import TrainConfig
 
     for name in ("read", "translate"):
         config = TrainConfig.load(repository / "examples" / name / f"{name}.toml")
         (source,) = config.data.train
+        assert isinstance(source, Generated)
         assert source.file.is_file()
         assert config.model.encoder == "crnn_small"
         options = {"data": str(data / "lines" if name == "read" else data)}
-        picture, caption = type(source)(source.generator, 2, options=options).draw(1, 1)
+        picture, caption = Generated(source.generator, 2, options=options).draw(1, 1)
         assert picture().shape[0] == config.image.height
         assert caption
 
