@@ -193,7 +193,9 @@ def prepare(backend: Backend | Searches, options: SearchOptions, special: Specia
     Raises:
         OptionsError, MissingDependencyError: there is none, and none can be made.
     """
-    kind = SelectKind.of(options, end_count=len(special.end), vocabulary=backend.vocabulary)
+    kind = SelectKind.of(
+        options, end_count=len(special.end), vocabulary=backend.vocabulary, ctc=special.blank is not None
+    )
     backend.prepare(kind)
     return kind
 
