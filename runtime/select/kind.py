@@ -114,7 +114,7 @@ class SelectKind:
 
     @property
     def name(self) -> str:
-        """The name in a manifest: ``"beam5"`` for a plain beam search, ``"beam5-ngram3-trie"``, ``"ctc5"``."""
+        """The name in a manifest: ``"beam5"`` for a plain search, ``"beam5-ngram3-trie"``, ``"ctc5"``."""
         if self.ctc:
             return f"ctc{self.beams}" + "-trie" * self.trie
         flags = ("repetition", "suppress", "bans", "coverage", "prefix", "trie")
