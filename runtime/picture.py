@@ -25,11 +25,13 @@ class Taken:
             stage ``encoder``.
         name: of its file; None where there is none.
         stages_ms: ``decode`` and ``preprocess``.
+        size: height and width in pixels, as it was given.
     """
 
     pixels: Picture | DeviceFrame
     name: str | None
     stages_ms: dict[str, float]
+    size: tuple[int, int]
 
 
 def take(
@@ -49,8 +51,8 @@ def take(
         picture = read_frame(source, color, spec) or read_image(source, color)  # type: ignore[arg-type]
     if isinstance(picture, DeviceFrame):
         check_frame(picture)
-        return Taken(picture, None, clock.stages_ms)
+        return Taken(picture, None, clock.stages_ms, (picture.height, picture.width))
     with clock.stage("preprocess"):
         pixels = fit(picture, spec)
     name = os.fspath(source) if isinstance(source, (str, os.PathLike)) else None
-    return Taken(pixels, name, clock.stages_ms)
+    return Taken(pixels, name, clock.stages_ms, (picture.shape[0], picture.shape[1]))

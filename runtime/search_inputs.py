@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cnnrnn.core.manifest import Manifest
 from cnnrnn.core.phrases import Phrases
 from cnnrnn.core.search import SearchOptions
 from cnnrnn.core.search_bans import Bans
@@ -33,6 +34,17 @@ class SpecialTokens:
     end: tuple[int, ...]
     blank: int | None = None
     silent: tuple[int, ...] = ()
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> SpecialTokens:
+        """Those of a bundle."""
+        vocabulary, ctc = manifest.vocabulary, manifest.ctc
+        if ctc is None:
+            return cls(vocabulary.start, vocabulary.end)
+        silent = {ctc.blank, vocabulary.pad, vocabulary.start, *vocabulary.end}
+        if vocabulary.unknown is not None:
+            silent.add(vocabulary.unknown)
+        return cls(vocabulary.start, vocabulary.end, ctc.blank, tuple(sorted(silent)))
 
 
 def start(

@@ -51,7 +51,10 @@ def write_card(
 
 def _bundle(manifest: Manifest) -> Iterator[tuple[str, str]]:
     image = manifest.image
-    yield "task", {"caption": "captions", "vqa": "answers to questions"}[manifest.task]
+    yield (
+        "task",
+        {"caption": "captions", "vqa": "answers to questions", "read": "the text of a line"}[manifest.task],
+    )
     yield "licence", manifest.license or "not stated"
     yield "picture", f"{image.height} × {image.width} pixels, {image.resize}"
     yield "vocabulary", f"{manifest.vocabulary.size} tokens"
