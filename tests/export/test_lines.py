@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+from cnnrnn import load
 from cnnrnn.core.errors import OptionsError
 from cnnrnn.core.manifest import CtcSpec, ImageSpec, Manifest, SearchDefaults
 from cnnrnn.data.vocabulary import VocabularyConfig, build_tokenizer
 from cnnrnn.export import ExportOptions, export_bundle
 from cnnrnn.models import ModelConfig, build_model
-from cnnrnn.runtime import load
 from tests.search.ctc_oracle import best_path, log_softmax, prefix_beam_search
 
 IMAGE = ImageSpec(32, 32, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), "line")
