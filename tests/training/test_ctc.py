@@ -18,7 +18,7 @@ from tests.search.ctc_oracle import every_text, log_softmax
 
 CONFIG = {
     "name": "reader",
-    "data": {"train": ["lines.tsv"], "validation": ["lines.tsv"], "max_length": 6, "allow_leaks": True},
+    "data": {"train": ["lines.csv"], "validation": ["lines.csv"], "max_length": 6, "allow_leaks": True},
     "image": {"height": 32, "width": 32, "mean": [0.5] * 3, "std": [0.5] * 3, "resize": "line"},
     "vocabulary": {"kind": "character", "lowercase": False, "punctuation": "keep"},
     "model": {
@@ -63,8 +63,8 @@ def test_a_reader_learns_lines_by_heart(tmp_path):
     for number in range(len(texts)):
         pixels = np.random.default_rng(number).integers(0, 256, (32, 32, 3), np.uint8)
         Image.fromarray(pixels).save(tmp_path / f"{number}.png")
-    rows = "".join(f"{number}.png\t{text}\n" for number, text in enumerate(texts))
-    (tmp_path / "lines.tsv").write_text("image\tcaption\n" + rows)
+    rows = "".join(f"{number}.png,{text}\n" for number, text in enumerate(texts))
+    (tmp_path / "lines.csv").write_text("image,caption\n" + rows)
     config = TrainConfig.from_dict({**CONFIG, "output": "run"}).relative_to(tmp_path)
     Trainer(config).run()
     loaded = load_model(tmp_path / "run" / "last.pt")
