@@ -18,7 +18,7 @@ from tests.search.ctc_oracle import every_text, log_softmax
 
 CONFIG = {
     "name": "reader",
-    "data": {"train": ["lines.csv"], "validation": ["lines.csv"], "max_length": 6, "allow_leaks": True},
+    "data": {"train": ["lines.csv"], "max_length": 6},
     "image": {"height": 32, "width": 32, "mean": [0.5] * 3, "std": [0.5] * 3, "resize": "line"},
     "vocabulary": {"kind": "character", "lowercase": False, "punctuation": "keep"},
     "model": {
@@ -30,7 +30,13 @@ CONFIG = {
         "decoder": "ctc",
         "dropout": 0.0,
     },
-    "training": {"epochs": 40, "batch_size": 3, "learning_rate": 3e-3, "encoder_learning_rate": 3e-3},
+    "training": {
+        "epochs": 300,
+        "batch_size": 3,
+        "learning_rate": 5e-3,
+        "encoder_learning_rate": 5e-3,
+        "encoder_from_epoch": 1,
+    },
 }
 
 
