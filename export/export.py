@@ -22,6 +22,7 @@ import torch
 from cnnrnn.core.bundle import QUESTION_TOKENIZER, TOKENIZER, check_target, write_bundle
 from cnnrnn.core.errors import BundleError, OptionsError, ParityError
 from cnnrnn.core.manifest import (
+    CtcSpec,
     GraphSpec,
     ImageSpec,
     Manifest,
@@ -77,6 +78,8 @@ class ExportOptions:
         alignment_grid: (rows, columns) of the alignment's positions; None where there is no such grid.
         questions: of a model that follows `AnswerModel`: questions of the kind that it will be asked, and how
             they are read. The gates ask one of each picture, and several of the first.
+        ctc: of a model whose ``step`` gives the columns of a text line: its blank. The search's
+            ``max_length`` is how many they are.
         weight_storage: ``"fp16"`` rounds the model's matrices to fp16 first and halves the files. The rounded
             model is then what is exported and proven, and the report says how many captions rounding changed.
         least_pictures: how few pictures are too few to prove anything.
@@ -95,6 +98,7 @@ class ExportOptions:
     pictures: Path | None = None
     alignment_grid: tuple[int, int] | None = None
     questions: GateQuestions | None = None
+    ctc: CtcSpec | None = None
     weight_storage: WeightStorage = "fp32"
     least_pictures: int = LEAST_PICTURES
     most_pictures: int = MOST_PICTURES
@@ -205,6 +209,7 @@ def export_checkpoint(
         provenance=loaded.provenance,
         alignment_grid=loaded.alignment_grid,
         questions=_gate_questions(loaded),
+        ctc=loaded.ctc,
     )
     options = with_changes(options, changes)
     return export_bundle(loaded.model, loaded.tokenizer, target, options=options, progress=progress)
@@ -265,7 +270,7 @@ def _build(model: Any, tokenizer: Tokenizer, options: ExportOptions) -> Draft:
     pair, files = _described(encoder, step, signature)
     selects: dict[str, GraphSpec] = {}
     for beams in range(1, options.search.max_beams + 1):
-        kind = SelectKind(beams, vocabulary=tokenizer.size)
+        kind = SelectKind(beams, vocabulary=tokenizer.size, ctc=options.ctc is not None)
         selects[kind.name] = select_spec(f"select/{kind.name}.onnx", kind)
         files[selects[kind.name].file] = make_select(kind)
     files[TOKENIZER] = tokenizer.to_json().encode()
@@ -306,14 +311,21 @@ def _manifest(
         notice=options.notice,
         sections=options.sections,
         alignment_grid=options.alignment_grid,
-        task="caption" if options.question is None else "vqa",
+        task=_task(options),
         question=options.question,
+        ctc=options.ctc,
         provenance={
             **options.provenance,
             "weight_storage": options.weight_storage,
             "exported_with": made_with,
         },
     )
+
+
+def _task(options: ExportOptions) -> str:
+    if options.ctc is not None:
+        return "read"
+    return "caption" if options.question is None else "vqa"
 
 
 def _prove(
@@ -331,12 +343,19 @@ def _prove(
     try:
         oracle = TorchBackend(reference, options.image, engine)
         results, tensors = compare(
-            oracle, engine, pictures, searches, tokenizer, lambda done, total: tell("parity", done, total)
+            oracle,
+            engine,
+            pictures,
+            searches,
+            tokenizer,
+            lambda done, total: tell("parity", done, total),
+            SpecialTokens.of(draft.manifest),
         )
         storage = None
         if options.weight_storage == "fp16":
             trained = TorchBackend(model, options.image, engine)
-            storage = _storage_effect(trained, oracle, pictures, searches[0], tokenizer)
+            special = SpecialTokens.of(draft.manifest)
+            storage = _storage_effect(trained, oracle, pictures, searches[0], special)
     finally:
         engine.close()
     versions = {"torch": str(torch.__version__), "onnxruntime": str(onnxruntime.__version__)}
@@ -348,10 +367,9 @@ def _storage_effect(
     rounded: TorchBackend,
     pictures: Pictures,
     options: SearchOptions,
-    tokenizer: Tokenizer,
+    special: SpecialTokens,
 ) -> StorageEffect:
     """How many greedy captions rounding left as they were: for the report, the gate judges the export."""
-    special = SpecialTokens(tokenizer.start, (tokenizer.end,))
     same = 0
     for part in pictures.parts():
         histories = [

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from cnnrnn.core.search import SearchOptions
 from cnnrnn.core.tokenizer import Tokenizer
 from cnnrnn.export.gate_pictures import Pictures
-from cnnrnn.export.partings import FAR, Decoded, Parting, gap, parting_of
+from cnnrnn.export.partings import FAR, Decoded, Parting, gap, parting_of, said
 from cnnrnn.export.recording import Arrays, Recording
 from cnnrnn.export.report import Departure, SearchParity, TensorParity
 from cnnrnn.export.tolerances import TIE, tolerance_of
@@ -32,6 +32,7 @@ def compare(
     searches: Sequence[SearchOptions],
     tokenizer: Tokenizer,
     progress: Callable[[int, int], None] | None = None,
+    special: SpecialTokens | None = None,
 ) -> tuple[tuple[SearchParity, ...], dict[str, TensorParity]]:
     """Decode every picture by both backends, once for each search.
 
@@ -39,11 +40,12 @@ def compare(
         expected: the oracle.
         found: what is judged.
         progress: told how many decodings of how many are done.
+        special: the tokens of the search, where it is not that of a caption.
 
     Returns:
         A result for each search, and one for each tensor that the judged backend makes.
     """
-    special = SpecialTokens(tokenizer.start, (tokenizer.end,))
+    special = special or SpecialTokens(tokenizer.start, (tokenizer.end,))
     tensors: dict[str, _Worst] = {}
     departures: list[list[Departure]] = [[] for _ in searches]
     recordings = Recording(expected), Recording(found)
@@ -54,7 +56,7 @@ def compare(
             one, other = (Decoded.of(recording, part, options, special) for recording in recordings)
             partings = [parting_of(one, other, image) for image in range(len(names))]
             _compare_tensors(one, other, names, partings, tensors)
-            departed += _departures(one, other, names, partings, options, tokenizer)
+            departed += _departures((one, other), names, partings, options, tokenizer, special)
             done += len(names)
             if progress is not None:
                 progress(done, total)
@@ -122,23 +124,25 @@ def _share_of_tolerance(name: str, wanted: NDArray[Any], got: NDArray[Any]) -> t
 
 
 def _departures(
-    expected: Decoded,
-    found: Decoded,
+    pair: tuple[Decoded, Decoded],
     names: Sequence[str],
     partings: Sequence[Parting | None],
     options: SearchOptions,
     tokenizer: Tokenizer,
+    special: SpecialTokens,
 ) -> list[Departure]:
     """The pictures whose finished hypotheses differ, with where their searches parted."""
+    expected, found = pair
     result = []
     for image, name in enumerate(names):
         wanted = trace_back(expected.history, image, options.beams)
         got = trace_back(found.history, image, options.beams)
-        if [path.tokens.tolist() for path in wanted] == [path.tokens.tolist() for path in got]:
+        if [said(path, special) for path in wanted] == [said(path, special) for path in got]:
             continue
         parting = partings[image]
-        if parting is None:
-            place, score_gap = _ranking_gap(wanted, got)
+        # The score of a line's prefix is a sum over many ways: whole rankings are compared.
+        if parting is None or special.blank is not None:
+            place, score_gap = _ranking_gap(wanted, got, special)
             step = None
         else:
             step, place = parting.step, parting.beam
@@ -148,15 +152,15 @@ def _departures(
     return result
 
 
-def _ranking_gap(wanted: Sequence[Path], got: Sequence[Path]) -> tuple[int, float]:
+def _ranking_gap(wanted: Sequence[Path], got: Sequence[Path], special: SpecialTokens) -> tuple[int, float]:
     """The first place of two rankings that differs, and by how much the oracle prefers its own there.
 
     What the oracle has dropped from its ranking is taken at the other's score.
     """
-    scores = {tuple(path.tokens.tolist()): path.score for path in (*got, *wanted)}
+    scores = {tuple(said(path, special)): path.score for path in (*got, *wanted)}
     for place, (one, other) in enumerate(zip(wanted, got, strict=False)):
-        key = tuple(other.tokens.tolist())
-        if key != tuple(one.tokens.tolist()):
+        key = tuple(said(other, special))
+        if key != tuple(said(one, special)):
             return place, gap(one.score, scores[key])
     return min(len(wanted), len(got)), FAR
 

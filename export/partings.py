@@ -9,6 +9,7 @@ import numpy as np
 from cnnrnn.core.search import SearchOptions
 from cnnrnn.export.gate_pictures import Part
 from cnnrnn.export.recording import Arrays, Recording
+from cnnrnn.runtime.backtrace import Path
 from cnnrnn.runtime.clock import Clock
 from cnnrnn.runtime.loop import History, SpecialTokens, decode
 from cnnrnn.runtime.select import DEAD
@@ -65,6 +66,12 @@ def parting_of(expected: Decoded, found: Decoded, image: int) -> Parting | None:
             ]
             return Parting(step, beam, *gaps)
     return None
+
+
+def said(path: Path, special: SpecialTokens) -> list[int]:
+    """What a hypothesis says: its tokens, and of a line's columns those that are characters."""
+    tokens: list[int] = path.tokens.tolist()
+    return tokens if special.blank is None else [token for token in tokens if token != special.blank]
 
 
 def gap(one: float, other: float) -> float:

@@ -13,6 +13,7 @@ from cnnrnn.runtime.backtrace import Path, trace_back
 from cnnrnn.runtime.clock import Clock
 from cnnrnn.runtime.loop import History, Searches
 from cnnrnn.runtime.picture import Taken
+from cnnrnn.runtime.reading import Columns, confidence_of, read_characters
 from cnnrnn.runtime.result import Hypothesis, Result
 from cnnrnn.runtime.sections import split_sections
 
@@ -60,7 +61,7 @@ class Answers:
             )
         with clock.stage("backtrace"):
             paths = trace_back(history, row, history.options.n_best)
-            hypotheses = tuple(self._hypothesis(path) for path in paths)
+            hypotheses = tuple(self._hypothesis(path, picture) for path in paths)
         stopped = _stopped(history, row, hypotheses[0])
         return Result(
             hypotheses=hypotheses,
@@ -81,7 +82,9 @@ class Answers:
             missing_views=picture.missing_views,
         )
 
-    def _hypothesis(self, path: Path) -> Hypothesis:
+    def _hypothesis(self, path: Path, picture: Taken) -> Hypothesis:
+        if self.manifest.ctc is not None:
+            return self._line(path, picture, self.manifest.ctc.blank)
         tokens = tuple(path.tokens.tolist())
         return Hypothesis(
             text=self.tokenizer.decode(tokens),
@@ -92,6 +95,24 @@ class Answers:
             finished=bool(tokens) and tokens[-1] in self.manifest.vocabulary.end,
             token_logprobs=tuple(path.token_logprobs.tolist()),
             alignment=path.alignment,
+        )
+
+    def _line(self, path: Path, picture: Taken, blank: int) -> Hypothesis:
+        """The text of a path of one token a column."""
+        columns = Columns(self.manifest.search.max_length, *picture.size, self.manifest.image)
+        characters = read_characters(path, blank, self.tokenizer, columns)
+        tokens = tuple(token for token in path.tokens.tolist() if token != blank)
+        return Hypothesis(
+            text=self.tokenizer.decode(tokens),
+            tokens=tokens,
+            words=tuple(self.tokenizer.tokens(tokens)),
+            logprob=path.logprob,
+            score=path.score,
+            finished=len(path.tokens) == columns.count,
+            token_logprobs=tuple(path.token_logprobs[path.tokens != blank].tolist()),
+            alignment=None,
+            confidence=confidence_of(path.logprob) if len(path.tokens) else 0.0,
+            characters=characters,
         )
 
 

@@ -35,12 +35,15 @@ def trace_back(history: History, image: int, count: int) -> list[Path]:
 
     Where none is finished, the likeliest live prefix alone, whose score is its log-probability over the
     length penalty; it may have no token at all, and an image whose logits were not finite has no hypothesis.
+    A line whose columns were all read without a phrase has an empty one: what was read is none of them.
     """
     if history.faults[image]:
         return []
     # Each group of beams has its own best first.
     order = np.argsort(-history.finished_scores[image], kind="stable")
     slots = [int(slot) for slot in order if history.finished_steps[image, slot]]
+    if not slots and history.columns and history.done[image]:
+        return [_path(history, image, beam=0, before=0, last=None, score=0.0)]
     if not slots:
         return [_live_path(history, image)]
     return [_finished_path(history, image, slot) for slot in slots[:count]]

@@ -106,9 +106,13 @@ def fitted(height: int, width: int, spec: ImageSpec) -> Fitted:
 
     ``letterbox`` keeps the proportions and centres the picture on borders of ``spec.fill``; ``stretch``
     does not keep them; ``crop`` keeps them, fills the frame and cuts what overhangs, evenly on both sides.
+    ``line`` fits the height, keeps the proportions and puts the border on the right; a line that is too long
+    is squeezed.
     """
     if spec.resize == "stretch":
         return Fitted(spec.height, spec.width, 0, 0)
+    if spec.resize == "line":
+        return Fitted(spec.height, min(max(1, round(width * spec.height / height)), spec.width), 0, 0)
     ratios = (spec.height / height, spec.width / width)
     scale = min(ratios) if spec.resize == "letterbox" else max(ratios)
     high, wide = max(1, round(height * scale)), max(1, round(width * scale))

@@ -102,6 +102,7 @@ class History(Steps):
         alignments: (T, B, K, P) float32, or None; row t belongs to the beams as they were before step t.
         options: what was searched with.
         device: where the loop ran on a GPU, how.
+        columns: whether each step was a column of a line, and a blank no character.
     """
 
     done: NDArray[np.bool_]
@@ -109,6 +110,7 @@ class History(Steps):
     alignments: NDArray[np.float32] | None
     options: SearchOptions
     device: DeviceTrace | None = None
+    columns: bool = False
 
 
 class Searching(Protocol):
@@ -193,7 +195,9 @@ def prepare(backend: Backend | Searches, options: SearchOptions, special: Specia
     Raises:
         OptionsError, MissingDependencyError: there is none, and none can be made.
     """
-    kind = SelectKind.of(options, end_count=len(special.end), vocabulary=backend.vocabulary)
+    kind = SelectKind.of(
+        options, end_count=len(special.end), vocabulary=backend.vocabulary, ctc=special.blank is not None
+    )
     backend.prepare(kind)
     return kind
 
@@ -267,6 +271,7 @@ class Search:
         batch, beams = len(images if questions is None else questions), options.beams
         check_batch(options, batch)
         self._backend, self._options, self._clock = backend, options, clock
+        self._columns = special.blank is not None
         kind = kind or prepare(backend, options, special)
         with clock.stage("encoder"):
             encoded = backend.encode(images) if questions is None else backend.encode(images, questions)
@@ -311,6 +316,7 @@ class Search:
                 faults=np.maximum(done - 1, 0),
                 alignments=np.stack(aligned) if aligned else None,
                 options=self._options,
+                columns=self._columns,
             )
 
     def close(self) -> None:

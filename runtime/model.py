@@ -244,6 +244,11 @@ class Model:
             As a call of the model; `NotFiniteError` and other errors of the backend come from the iterator.
         """
         ready = self._ready(options)
+        if self.manifest.ctc is not None:
+            raise OptionsError(
+                f"stream: the bundle {self.manifest.name!r} reads a line along its columns, and no character "
+                "is settled before the last; call the model instead"
+            )
         clock = Clock()
         ready.check_batch(1)
         picture = take(image, ready.color, self.manifest.image, ready.check_frame)

@@ -27,12 +27,14 @@ class Taken:
             stage ``encoder``.
         name: of its file; None where there is none.
         stages_ms: ``decode`` and ``preprocess``.
+        size: height and width in pixels, as it was given.
         missing_views: of a bundle of several views, those that were not given.
     """
 
     pixels: Picture | DeviceFrame
     name: str | None
     stages_ms: dict[str, float]
+    size: tuple[int, int]
     missing_views: int = 0
 
 
@@ -56,11 +58,11 @@ def take(
         picture = read_frame(source, color, spec) or read_image(source, color)  # type: ignore[arg-type]
     if isinstance(picture, DeviceFrame):
         check_frame(picture)
-        return Taken(picture, None, clock.stages_ms)
+        return Taken(picture, None, clock.stages_ms, (picture.height, picture.width))
     with clock.stage("preprocess"):
         pixels = fit(picture, spec)
     name = os.fspath(source) if isinstance(source, (str, os.PathLike)) else None
-    return Taken(pixels, name, clock.stages_ms)
+    return Taken(pixels, name, clock.stages_ms, (picture.shape[0], picture.shape[1]))
 
 
 def _take_study(study: Study, color: Color, spec: ImageSpec) -> Taken:
@@ -69,7 +71,7 @@ def _take_study(study: Study, color: Color, spec: ImageSpec) -> Taken:
         pictures = study.read(color, spec)
     with clock.stage("preprocess"):
         pixels = fit_views(pictures, spec)
-    return Taken(pixels, study.name, clock.stages_ms, study.missing(spec))
+    return Taken(pixels, study.name, clock.stages_ms, (pixels.shape[0], pixels.shape[1]), study.missing(spec))
 
 
 def _on_host(source: FrameSource, spec: ImageSpec) -> ImageSource:

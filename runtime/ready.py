@@ -138,8 +138,7 @@ class Requests:
         settings["prefix"] = self._spelt(settings.get("prefix"))
         search = options_for(self.manifest, **settings)
         check_color(color)
-        vocabulary = self.manifest.vocabulary
-        special = SpecialTokens(vocabulary.start, vocabulary.end)
+        special = SpecialTokens.of(self.manifest)
         kind = prepare(backend, search, special)
         reader = self.reader
         unknown = tuple(reader.unknown_words(text) for text in asked) if reader is not None else ()

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnnrnn.core.search_reasons import Stopped
+from cnnrnn.runtime.reading import Character
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,10 @@ class Hypothesis:
         alignment: (L, P) float32, where the decoder looked when it chose each token, each row's sum 1 where
             the attention is a softmax over the positions; of adaptive attention, whose softmax is over a
             sentinel too, it is 1 less the sentinel's share. None where the model has no attention.
+        confidence: of a line that was read along its columns, the probability that the model gives to its
+            text: of all ways to write it, with one beam of the likeliest way alone. None of anything else.
+            Of such a line ``tokens``, ``words`` and ``token_logprobs`` are its characters', without an end.
+        characters: of such a line, each with its place in the picture and its confidence.
     """
 
     text: str
@@ -38,19 +43,25 @@ class Hypothesis:
     finished: bool
     token_logprobs: tuple[float, ...]
     alignment: NDArray[np.float32] | None
+    confidence: float | None = None
+    characters: tuple[Character, ...] = ()
 
     def __repr__(self) -> str:
         return f"Hypothesis({self.text!r}, score={self.score:.4g}, {len(self.tokens)} tokens)"
 
     def to_dict(self) -> dict[str, Any]:
         """The hypothesis as the command line's ``--json`` prints it."""
-        return {
+        said: dict[str, Any] = {
             "text": self.text,
             "tokens": list(self.tokens),
             "logprob": self.logprob,
             "score": self.score,
             "finished": self.finished,
         }
+        if self.confidence is not None:
+            said["confidence"] = round(self.confidence, 6)
+            said["characters"] = [character.to_dict() for character in self.characters]
+        return said
 
 
 @dataclass(frozen=True)
@@ -131,6 +142,14 @@ class Result:
         return self.best.alignment
 
     @property
+    def confidence(self) -> float | None:
+        return self.best.confidence
+
+    @property
+    def characters(self) -> tuple[Character, ...]:
+        return self.best.characters
+
+    @property
     def finished(self) -> bool:
         return self.best.finished
 
@@ -145,11 +164,13 @@ class Result:
             told["missing_views"] = self.missing_views
         if self.sections is not None:
             told["sections"] = self.sections
+        sure = {} if self.confidence is None else {"confidence": round(self.confidence, 6)}
         return {
             "image": self.image,
             **asked,
             "text": self.text,
             **told,
+            **sure,
             "score": self.score,
             "tokens": list(self.tokens),
             "hypotheses": [hypothesis.to_dict() for hypothesis in self.hypotheses],

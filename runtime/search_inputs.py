@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cnnrnn.core.manifest import Manifest
 from cnnrnn.core.phrases import Phrases
 from cnnrnn.core.search import SearchOptions
 from cnnrnn.core.search_bans import Bans
 from cnnrnn.core.search_limits import MAX_LENGTH, MAX_NGRAM
-from cnnrnn.runtime.select import DEAD, EMPTY, STOPS, SelectKind, constant_specs
+from cnnrnn.runtime.select import DEAD, EMPTY, STOPS, SelectKind, constant_specs, state_specs
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -22,10 +23,28 @@ _NO_TOKEN = np.iinfo(np.int32).max
 
 @dataclass(frozen=True)
 class SpecialTokens:
-    """The ids that the loop itself has to know: the token fed first and those that end a caption."""
+    """The ids that the loop itself has to know: the token fed first and those that end a caption.
+
+    Attributes:
+        blank: of CTC, whose search goes along columns; None of every other.
+        silent: of CTC, all that are no characters.
+    """
 
     start: int
     end: tuple[int, ...]
+    blank: int | None = None
+    silent: tuple[int, ...] = ()
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> SpecialTokens:
+        """Those of a bundle."""
+        vocabulary, ctc = manifest.vocabulary, manifest.ctc
+        if ctc is None:
+            return cls(vocabulary.start, vocabulary.end)
+        silent = {ctc.blank, vocabulary.pad, vocabulary.start, *vocabulary.end}
+        if vocabulary.unknown is not None:
+            silent.add(vocabulary.unknown)
+        return cls(vocabulary.start, vocabulary.end, ctc.blank, tuple(sorted(silent)))
 
 
 def start(
@@ -61,9 +80,14 @@ def start(
         state["history"] = np.full((*shape, steps), -1, np.int32)
         state["history"][:, :, 0] = special.start
     constants = _numbers(options, batch, special)
-    if kind.suppress:
+    if kind.suppress or kind.ctc:
         constants["suppressed"] = np.zeros(vocabulary, np.float32)
-        constants["suppressed"][list(options.suppress_tokens)] = DEAD
+        constants["suppressed"][list({*options.suppress_tokens, *special.silent})] = DEAD
+    if kind.ctc:
+        state |= _prefixes(shape, steps)
+        state = {tensor.name: state[tensor.name] for tensor in state_specs(kind) if tensor.name != "nodes"}
+        constants["blank"] = np.asarray([special.blank], np.int32)
+        constants["places"] = np.arange(steps, dtype=np.int32)
     if kind.bans:
         constants |= _bans(options, special, steps)
     if kind.prefix:
@@ -81,6 +105,19 @@ def start(
         constants["uniforms"] = np.repeat(uniforms(options.seed or 0, kind.beams, steps)[None], batch, axis=0)
     known = {tensor.name for tensor in constant_specs(kind)}
     return state, {name: array for name, array in constants.items() if name in known}
+
+
+def _prefixes(shape: tuple[int, int], steps: int) -> Arrays:
+    """Before the first column there is one prefix, the empty one."""
+    blank_scores = np.full(shape, DEAD, np.float32)
+    blank_scores[:, 0] = 0.0
+    return {
+        "last": np.full(shape, -1, np.int32),
+        "blank_scores": blank_scores,
+        "char_scores": np.full(shape, DEAD, np.float32),
+        "prefixes": np.full((*shape, steps), -1, np.int32),
+        "lengths": np.zeros(shape, np.int32),
+    }
 
 
 def uniforms(seed: int, beams: int, steps: int) -> NDArray[np.float32]:

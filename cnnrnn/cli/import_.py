@@ -96,7 +96,7 @@ def _add_picture(group: argparse._ArgumentGroup) -> None:
         )
     group.add_argument(
         "--resize",
-        choices=("letterbox", "stretch", "crop"),
+        choices=("letterbox", "stretch", "crop", "line"),
         help="how a picture is fitted (default: stretch, as these programs do)",
     )
 

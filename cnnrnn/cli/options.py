@@ -166,7 +166,11 @@ def _add_length(group: argparse._ArgumentGroup) -> None:
 def _add_constraints(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--prefix", metavar="TEXT", help="what every answer starts with")
     group.add_argument(
-        "--phrases", type=Path, metavar="FILE", help="the only answers there may be, one a line"
+        "--phrases",
+        "--lexicon",
+        type=Path,
+        metavar="FILE",
+        help="the only answers there may be, one a line",
     )
     _add_number(group, "repetition_penalty", "P", "above 1, tokens that came before are less likely")
     _add_number(group, "no_repeat_ngram_size", "N", "no N tokens in a row come twice")

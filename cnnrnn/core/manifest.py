@@ -10,7 +10,7 @@ import dataclasses
 import json
 import re
 from dataclasses import dataclass, field
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, get_args
 
 from cnnrnn.core.errors import BundleError
 from cnnrnn.core.json_fields import Fields, integer, number, parse
@@ -25,7 +25,7 @@ MAX_FILE_BYTES = 2 * 1024**3
 TASKS = ("caption", "vqa", "read")
 
 Dimension = int | str
-Resize = Literal["letterbox", "stretch", "crop"]
+Resize = Literal["letterbox", "stretch", "crop", "line"]
 _DTYPES = ("uint8", "int32", "int64", "float16", "bfloat16", "float32", "bool")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -57,8 +57,8 @@ class ImageSpec:
     """How a picture becomes the encoder's input, (height, width, 3) uint8 RGB.
 
     ``mean`` and ``std``, in the unit interval, are applied inside the encoder graph; they are kept here for
-    training and inspection. ``fill`` (RGB) is the colour of the borders that ``letterbox`` adds. Of several
-    ``views`` of one thing, each has a panel, all of one width, side by side.
+    training and inspection. ``fill`` (RGB) is the colour of the borders that ``letterbox`` and ``line`` add. Of
+    several ``views`` of one thing, each has a panel, all of one width, side by side.
     """
 
     height: int
@@ -101,6 +101,18 @@ class QuestionSpec:
 
 
 @dataclass(frozen=True)
+class CtcSpec:
+    """That the step graph gives the columns of a text line, one a step, for a search by connectionist
+    temporal classification; the columns are as many as the search's ``max_length``.
+
+    Attributes:
+        blank: the token id of the blank.
+    """
+
+    blank: int
+
+
+@dataclass(frozen=True)
 class SearchDefaults:
     """What the search does unless told otherwise, and the widest beam that the bundle was checked with."""
 
@@ -129,6 +141,7 @@ class Manifest:
         select: the select graphs, by name of the variant, such as ``"beam5"``.
         task: ``"caption"``, ``"vqa"`` for answers to questions, or ``"read"`` for the text of a line.
         question: how questions are read, of ``"vqa"``.
+        ctc: of ``"read"``, where the line is read along its columns; None where a decoder writes it.
         alignment_grid: (rows, columns) of the picture's grid that an alignment's P positions are, row-major.
         files: every file of the bundle but the manifest.
         provenance: where weights and data come from; free.
@@ -149,6 +162,7 @@ class Manifest:
     license: str = ""
     alignment_grid: tuple[int, int] | None = None
     question: QuestionSpec | None = None
+    ctc: CtcSpec | None = None
     files: dict[str, FileRecord] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
     parity: dict[str, Any] = field(default_factory=dict)
@@ -158,11 +172,9 @@ class Manifest:
     def to_json(self) -> str:
         """The text of ``manifest.json``, keys in the order of the fields."""
         content = dataclasses.asdict(self)
-        if self.question is None:  # so that what reads no questions can be read by those who know of none
-            del content["question"]
         if self.image.views == 1:
             del content["image"]["views"]
-        for name in ("notice", "sections"):
+        for name in ("question", "ctc", "notice", "sections"):  # so that others can be read as before
             if not content[name]:
                 del content[name]
         return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
@@ -201,6 +213,7 @@ def _manifest(value: Any, where: str) -> Manifest:
         license=fields.text("license"),
         alignment_grid=_grid(fields),
         question=fields.optional("question", _question),
+        ctc=fields.optional("ctc", _ctc),
         files=fields.table("files", _file),
         provenance=fields.free("provenance"),
         parity=fields.free("parity"),
@@ -213,9 +226,32 @@ def _manifest(value: Any, where: str) -> Manifest:
             f"{where}.task is {manifest.task!r}, and question is {manifest.question!r}; vqa has one, and no "
             "other task does"
         )
+    if manifest.ctc is not None:
+        _check_ctc(manifest, where)
     if not manifest.precisions:
         raise BundleError(f"{where}.precisions is empty; at least one precision is needed")
     return manifest
+
+
+def _ctc(value: Any, where: str) -> CtcSpec:
+    return CtcSpec(blank=Fields(value, where, _keys(CtcSpec)).integer("blank", 0, MAX_VOCABULARY - 1))
+
+
+def _check_ctc(manifest: Manifest, where: str) -> None:
+    vocabulary, search = manifest.vocabulary, manifest.search
+    assert manifest.ctc is not None
+    if manifest.task != "read":
+        raise BundleError(f"{where}.task is {manifest.task!r}, and there is ctc; only 'read' has it")
+    if manifest.ctc.blank >= vocabulary.size:
+        raise BundleError(
+            f"{where}.ctc.blank is {manifest.ctc.blank}; a token of the vocabulary is needed, 0 to "
+            f"{vocabulary.size - 1}"
+        )
+    if search.min_length or search.length_penalty:
+        raise BundleError(
+            f"{where}.search has min_length {search.min_length} and length_penalty {search.length_penalty}; "
+            "with ctc both are 0"
+        )
 
 
 def check_name(name: str, where: str) -> None:
@@ -248,7 +284,7 @@ def image_spec(value: Any, where: str) -> ImageSpec:
         views=views,
         mean=cast("tuple[float, float, float]", fields.items("mean", number, 3)),
         std=cast("tuple[float, float, float]", fields.items("std", _positive, 3)),
-        resize=cast(Resize, fields.choice("resize", ("letterbox", "stretch", "crop"))),
+        resize=cast(Resize, fields.choice("resize", get_args(Resize))),
         fill=cast("tuple[int, int, int]", fields.items("fill", _byte, 3)),
     )
 

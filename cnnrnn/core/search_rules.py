@@ -23,6 +23,22 @@ if TYPE_CHECKING:
 _SAMPLING = {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "min_p": 0.0, "seed": None}
 
 
+# What each option is that a search by CTC does not have.
+_NOT_ALONG_COLUMNS: dict[str, object] = {
+    "length_penalty": 0.0,
+    "length_penalty_type": "length",
+    "early_stopping": False,
+    "coverage_penalty": 0.0,
+    "repetition_penalty": 1.0,
+    "no_repeat_ngram_size": 0,
+    "bad_words_ids": (),
+    "prefix": (),
+    "num_beam_groups": 1,
+    "diversity_penalty": 0.0,
+    "do_sample": False,
+}
+
+
 def check(options: SearchOptions, manifest: Manifest, wording: Wording = KEYWORDS) -> None:
     """Refuse options that this bundle cannot search with.
 
@@ -66,6 +82,8 @@ class _Rules:
     wording: Wording
 
     def check(self) -> None:
+        if self.manifest.ctc is not None:
+            self._along_columns()
         self._width_and_length()
         self._penalties()
         self._groups()
@@ -104,6 +122,21 @@ class _Rules:
         check_limits(self.wording, option, getattr(self.options, option), high, above)
 
     # The rules.
+
+    def _along_columns(self) -> None:
+        """What a search by CTC has no use for is as it is: no token is fed back, and each column is read."""
+        fixed = {"max_length": self.manifest.search.max_length, "min_length": 0, **_NOT_ALONG_COLUMNS}
+        for name, value in fixed.items():
+            if getattr(self.options, name) != value:
+                raise OptionsError(
+                    f"{self._given(name)} is not for bundle {self.manifest.name!r}, which reads a line along "
+                    f"its {self.manifest.search.max_length} columns by CTC; leave it out"
+                )
+        if self.options.phrases is not None and self.options.beams == 1:
+            raise OptionsError(
+                f"{self._given('beams')} contradicts {self._name('phrases')}: the best path of CTC knows no "
+                "phrases; give 2 beams or more"
+            )
 
     def _width_and_length(self) -> None:
         options, most = self.options, self.manifest.search.max_beams
@@ -284,7 +317,7 @@ class _Rules:
                 f"{name} has {phrases!r}, which is no Phrases; make one with model.phrases(texts)"
             )
         trie = phrases.trie(vocabulary.size, vocabulary.end)
-        needed = phrases.longest + 1
+        needed = phrases.longest + (self.manifest.ctc is None)  # a line has no end token
         longest = self.options.max_lengths(image + 1)[image]
         if longest < needed:
             raise OptionsError(

@@ -1,4 +1,4 @@
-"""Vocabularies by Hugging Face ``tokenizers``: whole words, or byte-pair encoding (Sennrich et al. 2016)."""
+"""Vocabularies by Hugging Face ``tokenizers``: whole words, byte pairs (Sennrich et al. 2016), characters."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ class VocabularyConfig:
 
     Attributes:
         kind: ``"word"``, or ``"bpe"`` over bytes, which has no unknown word and needs no white space between
-            words, so it is the one for Chinese, Japanese and Thai.
+            words, so it is the one for Chinese, Japanese and Thai; ``"character"``, for readers of text, has
+            a token for each character, white space included, and gives a text back as it was, composed (NFC),
+            where nothing is lower-cased or dropped.
         lowercase: whether captions are lower-cased.
         punctuation: ``"keep"`` splits words at white space alone, so that text comes back as it was;
             ``"drop"`` removes punctuation, as captioners on COCO do (Karpathy & Fei-Fei 2015), and keeps
@@ -30,15 +32,15 @@ class VocabularyConfig:
         size: the largest vocabulary, special tokens included.
     """
 
-    kind: Literal["word", "bpe"] = "word"
+    kind: Literal["word", "bpe", "character"] = "word"
     lowercase: bool = True
     punctuation: Literal["keep", "drop"] = "drop"
     min_count: int = 1
     size: int = 10_000
 
     def __post_init__(self) -> None:
-        if self.kind not in ("word", "bpe"):
-            raise ConfigError(f"vocabulary kind = {self.kind!r} must be word or bpe")
+        if self.kind not in ("word", "bpe", "character"):
+            raise ConfigError(f"vocabulary kind = {self.kind!r} must be word, bpe or character")
         if self.punctuation not in ("keep", "drop"):
             raise ConfigError(f"vocabulary punctuation = {self.punctuation!r} must be keep or drop")
         least = len(SPECIAL_TOKENS) + (256 if self.kind == "bpe" else 1)
@@ -55,9 +57,9 @@ def build_tokenizer(captions: Iterable[str], config: VocabularyConfig) -> Tokeni
         DataError: no caption holds a word.
     """
     library = require("tokenizers", extra="train")
-    tokenizer = _word(library) if config.kind == "word" else _bpe(library)
+    tokenizer = {"word": _word, "bpe": _bpe, "character": _character}[config.kind](library)
     tokenizer.normalizer = _normalizer(library, config)
-    trainer = library.trainers.WordLevelTrainer if config.kind == "word" else library.trainers.BpeTrainer
+    trainer = library.trainers.BpeTrainer if config.kind == "bpe" else library.trainers.WordLevelTrainer
     options: dict[str, Any] = {"initial_alphabet": library.pre_tokenizers.ByteLevel.alphabet()}
     tokenizer.train_from_iterator(
         captions,
@@ -81,6 +83,14 @@ def _word(library: Any) -> Any:
     return tokenizer
 
 
+def _character(library: Any) -> Any:
+    tokenizer = library.Tokenizer(library.models.WordLevel(unk_token=UNKNOWN))
+    each = library.Regex(r"[\s\S]")
+    tokenizer.pre_tokenizer = library.pre_tokenizers.Split(each, behavior="isolated")
+    tokenizer.decoder = library.decoders.Fuse()
+    return tokenizer
+
+
 def _bpe(library: Any) -> Any:
     tokenizer = library.Tokenizer(library.models.BPE(unk_token=UNKNOWN))
     tokenizer.pre_tokenizer = library.pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -94,6 +104,7 @@ def _normalizer(library: Any, config: VocabularyConfig) -> Any:
         steps.append(library.normalizers.Lowercase())
     if config.punctuation == "drop":
         steps.append(library.normalizers.Replace(library.Regex(_PUNCTUATION), " "))
-    steps.append(library.normalizers.Replace(library.Regex(r"\s+"), " "))
-    steps.append(library.normalizers.Strip())
+    if config.kind != "character":
+        steps.append(library.normalizers.Replace(library.Regex(r"\s+"), " "))
+        steps.append(library.normalizers.Strip())
     return library.normalizers.Sequence(steps)

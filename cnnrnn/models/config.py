@@ -13,6 +13,7 @@ PositionEncoder = Literal["none", "lstm", "gru"]
 Conditioning = Literal["initial_state", "first_input", "every_step"]
 Attention = Literal["none", "additive", "multiplicative", "bottom_up_top_down", "adaptive"]
 Question = Literal["none", "lstm", "gru"]
+DecoderKind = Literal["rnn", "ctc"]
 
 _CHOICES = {
     "features": get_args(Features),
@@ -21,6 +22,7 @@ _CHOICES = {
     "conditioning": get_args(Conditioning),
     "attention": get_args(Attention),
     "question": get_args(Question),
+    "decoder": get_args(DecoderKind),
 }
 
 
@@ -30,8 +32,8 @@ class ModelConfig:
     :class:`~cnnrnn.models.answerer.Answerer`.
 
     Attributes:
-        encoder: ``"efficientnet_lite0"``, ``"crnn_small"`` for lines of text (a light trunk, 32 pixels high),
-            or the name of a torchvision classification model.
+        encoder: ``"efficientnet_lite0"``; for lines of text ``"vgg_crnn"``, the lighter ``"vgg_crnn_small"``,
+            ``"vgg_crnn_tiny"`` and ``"crnn_small"``; or the name of a torchvision classification model.
         pretrained: ``False``, ``True`` (the weights that the encoder's package or torchvision's cache
             holds) or the path of a state dict.
         output_stride: pixels of the image per position of the feature grid; 0 keeps the trunk's own.
@@ -70,6 +72,8 @@ class ModelConfig:
             a captioner, which is asked nothing.
         question_embedding, question_hidden: sizes of a question's words, and of what it is read into.
         fusion: F, the size of what a position and the question become together (Kim et al. 2017).
+        decoder: ``"rnn"``, or ``"ctc"`` for a :class:`~cnnrnn.models.line_reader.LineReader`, which reads a
+            line along its columns (Shi et al. 2016) with ``layers`` position encoders and no other cell.
     """
 
     encoder: str = "resnet50"
@@ -97,6 +101,7 @@ class ModelConfig:
     question_embedding: int = 128
     question_hidden: int = 256
     fusion: int = 256
+    decoder: DecoderKind = "rnn"
 
     def __post_init__(self) -> None:
         _check(self)
@@ -143,8 +148,26 @@ def _check(config: ModelConfig) -> None:
         raise ConfigError(
             f"model option output_stride = {config.output_stride} must be 0 (the trunk's), 16 or 32"
         )
+    if config.decoder == "ctc":
+        _check_columns(config)
     _check_positions(config)
     _check_cells(config)
+
+
+def _check_columns(config: ModelConfig) -> None:
+    """A reader along columns has them, recurrent layers over them, and nothing that writes or asks."""
+    wanted = {"features": "columns", "attention": "none", "question": "none"}
+    for name, value in wanted.items():
+        if (given := getattr(config, name)) != value:
+            raise ConfigError(
+                f"decoder = 'ctc' reads a line along its columns, and {name} = {given!r}; set {name} = "
+                f"{value!r} or decoder = 'rnn'"
+            )
+    if config.position_encoder == "none":
+        raise ConfigError(
+            "decoder = 'ctc' has recurrent layers over the columns, and position_encoder = 'none'; set it to "
+            "'lstm' or 'gru'"
+        )
 
 
 def _check_positions(config: ModelConfig) -> None:

@@ -15,6 +15,7 @@ from cnnrnn.core.extras import require
 from cnnrnn.models.config import ModelConfig
 from cnnrnn.models.efficientnet_lite import EfficientNetLite0, imagenet_weights
 from cnnrnn.models.line_trunk import LineTrunk
+from cnnrnn.models.vgg_crnn import WIDTHS, VggCrnn
 
 PROBE_PIXELS = 224
 
@@ -105,6 +106,14 @@ def build_encoder(config: ModelConfig, *, load_pretrained: bool = True) -> Encod
         channels = EfficientNetLite0.channels
     elif config.encoder == "crnn_small":
         trunk, channels = _line_trunk(config, pretrained), LineTrunk.channels
+    elif config.encoder in WIDTHS:
+        channels = WIDTHS[config.encoder]
+        trunk = VggCrnn(channels)
+        if pretrained or config.drop_connect or config.output_stride:
+            raise ConfigError(
+                f"encoder = {config.encoder!r} has no pre-trained weights, drop_connect or output_stride; "
+                "leave them out"
+            )
     else:
         trunk, channels = _torchvision_trunk(config, pretrained)
     return Encoder(trunk, channels, config)

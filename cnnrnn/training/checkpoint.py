@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import io
 import pickle
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from cnnrnn.core.errors import CheckpointError, ConfigError
-from cnnrnn.core.manifest import ImageSpec, SearchDefaults
+from cnnrnn.core.manifest import CtcSpec, ImageSpec, SearchDefaults
 from cnnrnn.core.storage import write_atomic
 from cnnrnn.core.tokenizer import Tokenizer
 from cnnrnn.data.dataset import QuestionVocabulary
-from cnnrnn.models import Model, build_model
+from cnnrnn.models import LineReader, Model, build_model
 from cnnrnn.training.config import TrainConfig
 
 FORMAT = "cnnrnn-checkpoint"
@@ -31,6 +31,7 @@ class LoadedModel:
         alignment_grid: (rows, columns) of the positions that attention chooses between, or None.
         questions: how questions are read, of a model that answers some.
         asked: some of the questions that it was trained on.
+        ctc: of a model that reads a line along its columns; the search then has as many as there are.
         provenance: the training configuration and the metrics at the time of the checkpoint.
     """
 
@@ -47,6 +48,7 @@ class LoadedModel:
     sections: tuple[str, ...] = ()
     questions: QuestionVocabulary | None = None
     asked: tuple[str, ...] = ()
+    ctc: CtcSpec | None = None
 
 
 def save_checkpoint(content: dict[str, Any], *paths: str | Path) -> None:
@@ -118,11 +120,17 @@ def load_model(path: str | Path) -> LoadedModel:
         if config.model.attention != "none"
         else None
     )
+    search, ctc = config.search, None
+    if isinstance(model, LineReader):
+        _, columns = model.encoder.grid(config.image.height, config.image.width)
+        search = replace(search, max_length=columns, min_length=0, length_penalty=0.0)
+        ctc = CtcSpec(tokenizer.pad)
     return LoadedModel(
         model=model,
         tokenizer=tokenizer,
         image=config.image,
-        search=config.search,
+        search=search,
+        ctc=ctc,
         alignment_grid=grid,
         name=config.name,
         summary=config.summary,

@@ -181,6 +181,16 @@ class TrainConfig:
                 f"scst epochs = {config.scst.epochs} rewards captions by CIDEr-D, and [model] question = "
                 f"{config.model.question!r} answers questions; set scst epochs to 0"
             )
+        if config.model.decoder == "ctc" and config.scst.epochs:
+            raise ConfigError(
+                f"scst epochs = {config.scst.epochs} samples captions word by word, and [model] decoder = "
+                "'ctc' has none; set scst epochs to 0"
+            )
+        if config.model.decoder == "ctc" and config.training.scheduled_sampling:
+            raise ConfigError(
+                f"training scheduled_sampling = {config.training.scheduled_sampling} feeds words back, and "
+                "[model] decoder = 'ctc' feeds none; set it to 0"
+            )
         if config.scst.epochs and config.training.metric == "loss" and config.held_out:
             raise ConfigError(
                 f"scst epochs = {config.scst.epochs} rewards CIDEr-D at the cost of cross-entropy, by which "

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from cnnrnn.core.tokenizer import Tokenizer
 from cnnrnn.data.dataset import Draw
+from cnnrnn.models.decoding import Decoding
 from cnnrnn.training.batches import Share
 from cnnrnn.training.cider import CiderD
 from cnnrnn.training.forward import Forward, State
@@ -71,7 +72,9 @@ class SelfCritical(nn.Module):
 
     @torch.no_grad()
     def _greedy(self, memory: State, state: State) -> Tensor:
-        decoder = self.captioner.model.decoder
+        model = self.captioner.model
+        assert isinstance(model, Decoding), "a reader along columns is not trained by rewards"
+        decoder = model.decoder
         decoder.eval()
         with self.captioner.autocast():
             words, _ = self._unroll(memory, state, 1, lambda scores: scores.argmax(dim=-1))

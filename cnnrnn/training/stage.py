@@ -12,6 +12,7 @@ from cnnrnn.training.batches import Batches, LoaderOptions, first_examples
 from cnnrnn.training.cider import CiderD
 from cnnrnn.training.config import TrainConfig
 from cnnrnn.training.cross_entropy import CrossEntropy
+from cnnrnn.training.ctc import Ctc
 from cnnrnn.training.forward import Forward
 from cnnrnn.training.optimizer import EncoderSwitch, build_optimizer, build_schedule, constant
 from cnnrnn.training.processes import Processes
@@ -32,7 +33,7 @@ class Stage:
         steps: of the optimizer, in an epoch.
     """
 
-    objective: CrossEntropy | SelfCritical
+    objective: CrossEntropy | Ctc | SelfCritical
     batches: Batches
     optimization: Optimization
     encoder_from: int | None
@@ -59,7 +60,7 @@ class StageParts:
         optimizer = self._optimizer(rates)
         schedule = build_schedule(optimizer, options, options.epochs * steps)
         return Stage(
-            objective=CrossEntropy(self.captioner, options.label_smoothing),
+            objective=self._objective(),
             batches=batches,
             optimization=Optimization(optimizer, schedule, self._scaler(), options.clip_norm),
             encoder_from=options.encoder_from_epoch - 1 if options.encoder_learning_rate else None,
@@ -94,6 +95,11 @@ class StageParts:
         captions = self._batches(dataset, size)
         pictures = self._batches(dataset, size, first_examples(dataset))
         return Validation(captions, pictures, self.tokenizer, self.config.data.max_length)
+
+    def _objective(self) -> CrossEntropy | Ctc:
+        if self.config.model.decoder == "ctc":
+            return Ctc(self.captioner, self.tokenizer)
+        return CrossEntropy(self.captioner, self.config.training.label_smoothing)
 
     def _batches(self, dataset: CaptionDataset, size: int, examples: list[int] | None = None) -> Batches:
         """Of a data set, read as ``[data]`` says; those of training stay."""

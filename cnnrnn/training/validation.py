@@ -8,11 +8,13 @@ import numpy as np
 import torch
 
 from cnnrnn.core.tokenizer import Tokenizer
-from cnnrnn.data.dataset import CaptionDataset
+from cnnrnn.data.dataset import Batch, CaptionDataset
 from cnnrnn.evaluation.words import split_words
+from cnnrnn.models import LineReader
 from cnnrnn.training.batches import Batches
 from cnnrnn.training.cider import CiderD
 from cnnrnn.training.cross_entropy import word_loss, words_of
+from cnnrnn.training.ctc import best_path_texts, line_loss
 from cnnrnn.training.forward import Forward
 from cnnrnn.training.greedy import greedy_captions
 from cnnrnn.training.processes import Processes
@@ -63,7 +65,7 @@ class Validation:
         for share in self.captions.of_epoch(0):
             words = 0 if share.spare else words_of(share.batch)
             if words:
-                total += word_loss(forward.logits(share.batch), share.batch, 0.0).item()
+                total += self._loss(forward, share.batch)
             count += words
             _leave_if(stop_asked())
         total, count = self.processes.sum(total, count)
@@ -77,12 +79,20 @@ class Validation:
         }
         return self.processes.same(metrics)
 
+    def _loss(self, forward: Forward, batch: Batch) -> float:
+        if isinstance(forward.model, LineReader):
+            return line_loss(forward, batch, self.tokenizer)[0].item()
+        return word_loss(forward.logits(batch), batch, 0.0).item()
+
     def _say(self, forward: Forward, stop_asked: Callable[[], bool]) -> dict[int, str]:
         """Each picture's number with its greedy caption."""
         said: list[tuple[int, str]] = []
         for share in self.pictures.of_epoch(0):
             memory = forward.memory(share.batch)
-            texts = greedy_captions(forward.model, memory, self.tokenizer, self.max_length)
+            if isinstance(forward.model, LineReader):
+                texts = best_path_texts(memory, self.tokenizer)
+            else:
+                texts = greedy_captions(forward.model, memory, self.tokenizer, self.max_length)
             numbers = [self.dataset.sample_number(draw.example) for draw in share.draws]
             said += self.processes.gather([] if share.spare else list(zip(numbers, texts, strict=True)))
             _leave_if(stop_asked())

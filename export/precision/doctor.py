@@ -58,7 +58,7 @@ class Doctor:
 
     def __post_init__(self) -> None:
         self._protos = full_graphs(self.draft)
-        special = SpecialTokens(self.tokenizer.start, (self.tokenizer.end,))
+        special = SpecialTokens.of(self.draft.manifest)
         tell = self._tell("ranges")
         self._ranges = measure_ranges(
             self.draft, self.precision, self._protos, self.given.pictures, special, tell

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from cnnrnn.core.search import SearchOptions
 from cnnrnn.core.tokenizer import Tokenizer
 from cnnrnn.export.gate_pictures import Part, Pictures
-from cnnrnn.export.partings import FAR, Decoded, gap, parting_of
+from cnnrnn.export.line_score import columns_of, text_logprob
+from cnnrnn.export.partings import FAR, Decoded, gap, parting_of, said
 from cnnrnn.export.precision.report import RUNS, Judgement, NotFinite
 from cnnrnn.export.recording import Recording
 from cnnrnn.export.report import Departure, SearchParity
@@ -37,6 +38,7 @@ def judge(
     tokenizer: Tokenizer,
     tie: float,
     progress: Callable[[int, int], None] | None = None,
+    special: SpecialTokens | None = None,
 ) -> dict[str, Judgement]:
     """Decode every picture by all backends, once for each search.
 
@@ -45,11 +47,12 @@ def judge(
         found: what is judged, by name of `RUNS`.
         tie: captions that fp32 scores closer than this are a tie.
         progress: told how many pictures' searches of how many are done; the backends' count as one.
+        special: the tokens of the search, where it is not that of a caption.
 
     Returns:
         A judgement for each of ``found``.
     """
-    special = SpecialTokens(tokenizer.start, (tokenizer.end,))
+    special = special or SpecialTokens(tokenizer.start, (tokenizer.end,))
     runs = {name: _Run() for name in found}
     oracle = Recording(expected)
     judged = {name: Recording(backend) for name, backend in found.items()}
@@ -112,13 +115,17 @@ class _Compared:
         result = []
         for image, name in enumerate(part.names):
             wanted, got = (_best(decoded, image) for decoded in (self.expected, self.found))
-            if wanted is not None and got is not None and wanted.tokens.tolist() == got.tokens.tolist():
+            if (
+                wanted is not None
+                and got is not None
+                and said(wanted, self.special) == said(got, self.special)
+            ):
                 continue
             parting = parting_of(self.expected, self.found, image)
             step, beam = (None, 0) if parting is None else (parting.step, parting.beam)
             if wanted is None or got is None:
                 score_gap = FAR
-            elif self.options.beams == 1 and parting is not None:
+            elif self.options.beams == 1 and parting is not None and self.special.blank is None:
                 score_gap = parting.expected_gap
             else:
                 score_gap = gap(*(self._score(part, image, path) for path in (wanted, got)))
@@ -127,6 +134,10 @@ class _Compared:
         return result
 
     def _score(self, part: Part, image: int, path: Path) -> float:
+        if self.special.blank is not None:
+            picture, _ = part.pair(image)
+            columns = columns_of(self.backend, picture, self.options.longest, self.special.start)
+            return text_logprob(columns, said(path, self.special), self.special.blank)
         return caption_score(self.backend, part.pair(image), path.tokens, self.options, self.special)
 
 

@@ -23,6 +23,7 @@ from cnnrnn.export.precision.report import AS_STORED, AS_WRITTEN, PrecisionRepor
 from cnnrnn.export.tolerances import PRECISION_TIES
 from cnnrnn.runtime.backend import Backend
 from cnnrnn.runtime.graphs import Graphs
+from cnnrnn.runtime.loop import SpecialTokens
 from cnnrnn.runtime.ort_cpu import OrtCpuBackend
 from cnnrnn.runtime.questions import Questions
 
@@ -80,7 +81,8 @@ def judge_lowered(
     notes: list[str] = []
     tie = PRECISION_TIES[lowered.precision]
     with _backends(draft.graphs(FULL), runs, notes) as (full, found):
-        judgements = judge(full, found, given.pictures, draft.searches(), tokenizer, tie, progress)
+        special = SpecialTokens.of(draft.manifest)
+        judgements = judge(full, found, given.pictures, draft.searches(), tokenizer, tie, progress, special)
     return PrecisionReport(
         precision=lowered.precision,
         pictures=len(given.pictures),

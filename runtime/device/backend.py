@@ -136,10 +136,10 @@ class DeviceBackend:
         Raises:
             OptionsError: there is no such size.
         """
-        kind = SelectKind(beams, len(self._graphs.manifest.vocabulary.end), vocabulary=self.vocabulary)
-        self.prepare(kind)
         options = SearchOptions(beams=beams, max_length=_LEAST_STEPS)
-        special = SpecialTokens(self._graphs.manifest.vocabulary.start, self._graphs.manifest.vocabulary.end)
+        special = SpecialTokens.of(self._graphs.manifest)
+        kind = SelectKind(beams, len(special.end), vocabulary=self.vocabulary, ctc=special.blank is not None)
+        self.prepare(kind)
         bucket, _ = self._bucket(kind, images, images, options, special)
         self._enter()
         try:
@@ -208,6 +208,7 @@ class DeviceBackend:
             partial(self._give_back, bucket),
             self._device.current,
             self._leave,
+            columns=kind.ctc,
         )
 
     def close(self) -> None:

@@ -29,6 +29,7 @@ class DeviceSearch:
         current: the device's context for the thread.
         left: gets the search if nobody has it any more, to be closed where that may be done: not in the
             middle of a capture, as the garbage collector would.
+        columns: as `History` has it.
     """
 
     def __init__(
@@ -40,11 +41,14 @@ class DeviceSearch:
         give_back: Callable[[Session, bool], None],
         current: Callable[[], contextlib.AbstractContextManager[None]],
         left: Callable[[DeviceSearch], None],
+        *,
+        columns: bool = False,
     ) -> None:
         self._session: Session | None = session
         self._images, self._options, self._clock = images, options, clock
         self._give_back, self._current, self._left = give_back, current, left
         self._seen = 0
+        self._columns = columns
 
     def advance(self) -> bool:
         """Wait for one more step; False when it was the last."""
@@ -76,7 +80,7 @@ class DeviceSearch:
         self._session = None
         self._clock.add("encoder", rows.encoder_ms)
         self._clock.add("search", rows.search_ms)
-        return _history(rows, session.way, self._images, self._options)
+        return _history(rows, session.way, self._images, self._options, self._columns)
 
     def close(self) -> None:
         """Give the session back, once the step that is running is through; nothing if that was done."""
@@ -117,7 +121,7 @@ def _first(rows: dict[str, NDArray[Any]], images: int) -> dict[str, NDArray[Any]
     return {name: array[:, :images] for name, array in rows.items()}
 
 
-def _history(rows: Rows, way: str, images: int, options: SearchOptions) -> History:
+def _history(rows: Rows, way: str, images: int, options: SearchOptions, columns: bool) -> History:
     kept = _first(dict(rows.rows), images)
     done = kept["done"][-1][:, 0]
     return History(
@@ -127,4 +131,5 @@ def _history(rows: Rows, way: str, images: int, options: SearchOptions) -> Histo
         alignments=kept.get("alignment"),
         options=options,
         device=DeviceTrace(way, rows.between, rows.counters),
+        columns=columns,
     )

@@ -234,7 +234,8 @@ def _engines(bundle: Bundle, precision: str, buckets: Iterable[Bucket]) -> Itera
 def _select(bundle: Bundle, beams: int) -> tuple[GraphSpec, bytes | None]:
     """The graph of a plain beam search: the bundle's, or its bytes too where they had to be made."""
     manifest = bundle.manifest
-    kind = SelectKind(beams, len(manifest.vocabulary.end), vocabulary=manifest.vocabulary.size)
+    vocabulary = manifest.vocabulary
+    kind = SelectKind(beams, len(vocabulary.end), vocabulary=vocabulary.size, ctc=manifest.ctc is not None)
     carried = manifest.select.get(kind.name)
     if carried is not None:
         return carried, None

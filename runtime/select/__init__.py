@@ -36,6 +36,7 @@ sum and logarithm: ONNX Runtime's ReduceLogSumExp takes longer than the rest of 
 | ``candidates`` | the best continuations of the live beams |
 | ``sampling`` | the continuation that is drawn for each beam |
 | ``pool`` | finished hypotheses, and whether the image is done |
+| ``ctc`` | the search along the columns of a text line, which is a graph of its own |
 """
 
 from cnnrnn.runtime.select.graph import make_select
@@ -47,6 +48,7 @@ from cnnrnn.runtime.select.kind import (
     SelectKind,
     constant_specs,
     select_spec,
+    state_specs,
 )
 
 __all__ = [
@@ -58,4 +60,5 @@ __all__ = [
     "constant_specs",
     "make_select",
     "select_spec",
+    "state_specs",
 ]

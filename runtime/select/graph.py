@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from cnnrnn.runtime.onnx_graph import FLOAT32, INT32, INT64, GraphWriter
+from cnnrnn.runtime.select import ctc
 from cnnrnn.runtime.select.candidates import advance, best_candidates, without
 from cnnrnn.runtime.select.group import Candidates, Group, Live, Shared, is_alive, is_end
 from cnnrnn.runtime.select.kind import POOL, SelectKind, select_spec
@@ -22,6 +23,8 @@ def make_select(kind: SelectKind) -> bytes:
     Raises:
         MissingDependencyError: ``onnx`` is not installed.
     """
+    if kind.ctc:
+        return _make_ctc(kind)
     graph = GraphWriter()
     shared = Shared.of(graph, kind)
     made: dict[str, list[str]] = {}
@@ -48,6 +51,21 @@ def make_select(kind: SelectKind) -> bytes:
     }
     outputs |= _end(graph, kind, shared, dones, faults)
     outputs |= _remember(graph, kind, outputs["tokens"], outputs["parents"])
+    spec = select_spec("", kind)
+    return graph.model(f"select_{kind.name}", spec.inputs, spec.outputs, outputs)
+
+
+def _make_ctc(kind: SelectKind) -> bytes:
+    """The graph of a search along columns, see `cnnrnn.runtime.select.ctc`."""
+    graph = GraphWriter()
+    shared = Shared.of(graph, kind)
+    column = ctc.Column.of(graph)
+    found = ctc.best_path(graph, column) if kind.beams == 1 else ctc.best_prefixes(graph, kind, column)
+    kept = ctc.update_pool(graph, kind, shared, found) | found.state
+    outputs = {"tokens": found.tokens, "parents": found.parents, "next_scores": found.scores}
+    outputs |= {f"next_{name}": tensor for name, tensor in kept.items()}
+    # All images have the same columns: only a fault ends one before the others.
+    outputs |= _end(graph, kind, shared, [shared.at_limit], [column.faulty])
     spec = select_spec("", kind)
     return graph.model(f"select_{kind.name}", spec.inputs, spec.outputs, outputs)
 

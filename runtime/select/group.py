@@ -15,7 +15,7 @@ class Shared:
     Attributes:
         length: (1) int32, tokens with the one that is chosen now.
         at_limit: (B, 1) bool, whether that is the image's ``max_length``.
-        too_early: (1) bool, whether an end token may not come yet.
+        too_early: (1) bool, whether an end token may not come yet; empty for CTC, which has none.
         forced: (B, 1, 1) int32, the token that has to come, or -1; None without a prefix.
     """
 
@@ -33,7 +33,7 @@ class Shared:
         return cls(
             length=length,
             at_limit=graph.op("GreaterOrEqual", length, "max_length"),
-            too_early=graph.op("Less", "step", "min_length"),
+            too_early="" if kind.ctc else graph.op("Less", "step", "min_length"),
             forced=forced,
         )
 

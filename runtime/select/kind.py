@@ -39,6 +39,8 @@ class SelectKind:
         vocabulary: V where the graph depends on it: where it is below the candidates that are taken from
             each beam, or the tokens that ``top_p`` ranks. None elsewhere, so that larger vocabularies share a
             graph.
+        ctc: search along the columns of a text line, see `cnnrnn.runtime.select.ctc`; of the options only
+            phrases and suppressed tokens go with it.
     """
 
     beams: int
@@ -55,6 +57,7 @@ class SelectKind:
     top_k: int = 0
     nucleus: bool = False
     vocabulary: int | None = None
+    ctc: bool = False
 
     def __post_init__(self) -> None:
         if not 1 <= self.beams <= MAX_BEAMS:
@@ -63,6 +66,8 @@ class SelectKind:
             raise OptionsError(
                 f"{self.end_count} end tokens in a vocabulary of {self.vocabulary}; one at least must not end"
             )
+        if self.ctc and self.trie and self.beams == 1:
+            raise OptionsError("beams=1 with phrases: the best path of CTC knows no phrases; give 2 or more")
         if self.groups < 1 or self.beams % self.groups:
             raise OptionsError(f"groups={self.groups} does not divide beams={self.beams}")
         most = MAX_TOP_K if self.nucleus and not self.top_k else self.wanted_per_beam
@@ -70,14 +75,25 @@ class SelectKind:
             object.__setattr__(self, "vocabulary", None)
 
     @classmethod
-    def of(cls, options: SearchOptions, *, end_count: int = 1, vocabulary: int | None = None) -> SelectKind:
+    def of(
+        cls,
+        options: SearchOptions,
+        *,
+        end_count: int = 1,
+        vocabulary: int | None = None,
+        ctc: bool = False,
+    ) -> SelectKind:
         """The structure that these options need.
 
         Args:
             options: checked already.
             end_count: E, how many tokens end a caption.
             vocabulary: V, needed only where it may be below the candidates taken from each beam.
+            ctc: whether a bundle's step gives the columns of a text line.
         """
+        if ctc:
+            trie = options.phrases is not None
+            return cls(options.beams, end_count, trie=trie, vocabulary=vocabulary, ctc=True)
         top_k = options.top_k if vocabulary is None or options.top_k < vocabulary else 0
         return cls(
             beams=options.beams,
@@ -98,7 +114,9 @@ class SelectKind:
 
     @property
     def name(self) -> str:
-        """The name in a manifest: ``"beam5"`` for a plain beam search, ``"beam5-ngram3-trie"``."""
+        """The name in a manifest: ``"beam5"`` for a plain search, ``"beam5-ngram3-trie"``, ``"ctc5"``."""
+        if self.ctc:
+            return f"ctc{self.beams}" + "-trie" * self.trie
         flags = ("repetition", "suppress", "bans", "coverage", "prefix", "trie")
         numbers = (("groups", self.groups > 1), ("ngram", self.ngram > 0))
         parts = [f"{name}{getattr(self, name)}" for name, on in numbers if on]
@@ -124,7 +142,12 @@ class SelectKind:
 
     @property
     def wanted_per_beam(self) -> int:
-        """Continuations taken from one beam: C are left when every end token is taken out."""
+        """Continuations taken from one beam: C are left when every end token is taken out.
+
+        Of CTC as many that the K best are among them, see `cnnrnn.runtime.select.ctc`.
+        """
+        if self.ctc:
+            return 2 * self.beams if self.beams > 1 else 1
         return self.candidates + self.end_count
 
     @property
@@ -150,6 +173,13 @@ def state_specs(kind: SelectKind) -> Iterator[TensorSpec]:
     for name, numbers in POOL.items():
         yield TensorSpec(name, "float32" if numbers == 1 else "int32", ("B", numbers * beams))
     yield TensorSpec("done", "int32", ("B", 1))
+    if kind.ctc:
+        yield TensorSpec("last", "int32", ("B", beams))
+    if kind.ctc and beams > 1:
+        yield TensorSpec("blank_scores", "float32", ("B", beams))
+        yield TensorSpec("char_scores", "float32", ("B", beams))
+        yield TensorSpec("prefixes", "int32", ("B", beams, "T"))
+        yield TensorSpec("lengths", "int32", ("B", beams))
     if kind.groups > 1:
         yield TensorSpec("group_done", "int32", ("B", kind.groups))
     if kind.history:
@@ -164,6 +194,9 @@ def state_specs(kind: SelectKind) -> Iterator[TensorSpec]:
 def constant_specs(kind: SelectKind) -> Iterator[TensorSpec]:
     """The inputs that stay the same from step to step."""
     yield TensorSpec("max_length", "int32", ("B", 1))
+    if kind.ctc:
+        yield from _ctc_constants(kind)
+        return
     yield TensorSpec("min_length", "int32", (1,))
     yield TensorSpec("divisors", "float32", (MAX_LENGTH + 1,))
     yield TensorSpec("reach", "int32", ("B", 1))
@@ -183,15 +216,30 @@ def constant_specs(kind: SelectKind) -> Iterator[TensorSpec]:
     if kind.prefix:
         yield TensorSpec("prefix", "int32", ("B", "T"))
     if kind.trie:
-        yield TensorSpec("trie_base", "int32", ("M",))
-        yield TensorSpec("trie_check", "int32", ("M",))
-        yield TensorSpec("token_ids", "int32", ("V",))
+        yield from _TRIE
     if kind.sampling:
         yield TensorSpec("uniforms", "float32", ("B", kind.beams, "T"))
         yield TensorSpec("temperature", "float32", (1,))
         yield TensorSpec("min_p", "float32", (1,))
         if kind.nucleus:
             yield TensorSpec("top_p", "float32", (1,))
+
+
+_TRIE = (
+    TensorSpec("trie_base", "int32", ("M",)),
+    TensorSpec("trie_check", "int32", ("M",)),
+    TensorSpec("token_ids", "int32", ("V",)),
+)
+
+
+def _ctc_constants(kind: SelectKind) -> Iterator[TensorSpec]:
+    yield TensorSpec("suppressed", "float32", ("V",))
+    yield TensorSpec("blank", "int32", (1,))
+    if kind.beams > 1:
+        yield TensorSpec("places", "int32", ("T",))
+    if kind.trie:
+        yield TensorSpec("end_tokens", "int32", (kind.end_count,))
+        yield from _TRIE
 
 
 def select_spec(file: str, kind: SelectKind) -> GraphSpec:
@@ -231,9 +279,21 @@ def select_spec(file: str, kind: SelectKind) -> GraphSpec:
     - ``uniforms`` (B, K, T) float32 in [0, 1), multiples of 2**-23: what each step draws with;
       ``temperature``, ``min_p``, ``top_p`` (1) float32.
 
+    Inputs of CTC, which has of those above ``logits``, ``scores``, the pool, ``done``, ``step``,
+    ``max_length`` (the columns), ``suppressed`` (`DEAD` for the blank and all that is no character, too), and
+    the trie's:
+
+    - ``blank`` (1) int32, its token. ``last`` (B, K) int32: each prefix's last character, -1 at the start; of
+      one beam the token of the column before.
+    - ``blank_scores``, ``char_scores`` (B, K) float32: log-probabilities of the ways to a prefix that end in
+      a blank and in its last character. ``prefixes`` (B, K, T) int32, -1 after their ``lengths`` (B, K)
+      int32.
+    - ``places`` (T) int32: 0, 1, 2 and so on.
+
     Outputs: ``tokens``, ``parents`` (B, K) int32, the next token of each live beam and the beam it was added
     to; ``next_`` and the name for each of ``scores``, the pool, ``done``, ``step`` and, where they are,
-    ``group_done``, ``history``, ``coverage`` and ``nodes``; ``all_done`` (1) int32, above 0 when all are.
+    ``group_done``, ``history``, ``coverage``, ``nodes`` and the state of CTC; ``all_done`` (1) int32, above 0
+    when all are.
     """
     beams, states = kind.beams, tuple(state_specs(kind))
     logits = TensorSpec("logits", "float32", ("B", beams, "V"))

@@ -84,7 +84,7 @@ def forbid(graph: GraphWriter, kind: SelectKind, group: Group, scores: str) -> s
     if kind.bans:
         scores = _ban(graph, scores, _in_context(graph, group["history"]), "ban_tokens")
     if kind.trie:
-        scores = graph.op("Where", _in_trie(graph, group["nodes"]), scores, dead(graph))
+        scores = graph.op("Where", in_trie(graph, group["nodes"]), scores, dead(graph))
     if kind.suppress:
         scores = graph.op("Add", scores, "suppressed")
     return scores
@@ -166,7 +166,7 @@ def _ban(graph: GraphWriter, scores: str, banned: str, tokens: str) -> str:
     return graph.op("ScatterElements", scores, places, values, axis=2)
 
 
-def _in_trie(graph: GraphWriter, nodes: str) -> str:
+def in_trie(graph: GraphWriter, nodes: str) -> str:
     """Which tokens may come in each beam's node, (B, W, V) bool.
 
     The table is gathered from as one row: so ONNX Runtime takes a fifth of the time of a Gather.

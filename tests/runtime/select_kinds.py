@@ -44,7 +44,9 @@ def every_kind() -> list[SelectKind]:
         SelectKind(6, end_count=3, groups=3, coverage=True, **_ALL),
         SelectKind(4, end_count=3, sampling=True, top_k=9, nucleus=True, coverage=True, **_ALL),
     ]
-    return list(dict.fromkeys([*plain, *alone, *pairs, *whole]))
+    columns = [SelectKind(beams, ctc=True) for beams in (1, 2, 5, 32)]
+    columns += [SelectKind(beams, ctc=True, trie=True) for beams in (2, 5)]
+    return list(dict.fromkeys([*columns, *plain, *alone, *pairs, *whole]))
 
 
 def named(kind: SelectKind) -> str:

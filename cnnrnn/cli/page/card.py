@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 STAGES = ("decode", "preprocess", "encoder", "step", "select", "backtrace")
 BROWSER_TYPES = {".gif": "gif", ".jpeg": "jpeg", ".jpg": "jpeg", ".png": "png", ".webp": "webp"}
-FITS = {"letterbox": "contain", "stretch": "100% 100%", "crop": "cover"}
+FITS = {"letterbox": "contain", "line": "contain", "stretch": "100% 100%", "crop": "cover"}
 
 
 @dataclass(frozen=True)
