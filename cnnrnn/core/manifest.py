@@ -57,7 +57,7 @@ class ImageSpec:
     """How a picture becomes the encoder's input, (height, width, 3) uint8 RGB.
 
     ``mean`` and ``std``, in the unit interval, are applied inside the encoder graph; they are kept here for
-    training and inspection. ``fill`` (RGB) is the colour of the borders that ``letterbox`` and ``line`` add. Of
+    training and inspection. ``fill`` (RGB) is the colour of the borders of ``letterbox`` and ``line``. Of
     several ``views`` of one thing, each has a panel, all of one width, side by side.
     """
 
