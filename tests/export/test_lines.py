@@ -100,6 +100,7 @@ def test_characters_are_in_order_inside_the_picture_and_multiply_to_the_line(bun
             for character in found.characters:
                 assert 0 <= character.left <= character.right <= 40
                 assert 0 <= character.confidence <= 1
+            assert found.confidence is not None
             product = np.prod([character.confidence for character in found.characters])
             assert not found.characters or product <= found.confidence * 1.001
             assert found.to_dict()["confidence"] == pytest.approx(found.confidence, abs=1e-6)
