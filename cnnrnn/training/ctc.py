@@ -17,7 +17,7 @@ class Ctc(nn.Module):
     """The sum over a batch of ``-log p(text)``, in nats; the blank is ``<pad>``.
 
     A text that does not fit into the columns, two equal characters in a row needing one between them, has no
-    probability: its loss is 0, and its characters are counted.
+    probability: its loss is 0, and it is counted.
     """
 
     def __init__(self, forward: Forward, tokenizer: Tokenizer) -> None:
@@ -30,14 +30,14 @@ class Ctc(nn.Module):
         return 0 if share.spare else words_of(share.batch)
 
     def forward(self, share: Share) -> tuple[Tensor, dict[str, float]]:
-        """The loss; and ``infeasible``, the characters of the lines that do not fit."""
+        """The loss; and ``infeasible``, what of the weight is that of lines that do not fit."""
         loss, infeasible = line_loss(self.captioner, share.batch, self.tokenizer)
         kept = 0.0 if share.spare else 1.0
         return loss * kept, {"infeasible": infeasible * kept}
 
 
 def line_loss(forward: Forward, batch: Batch, tokenizer: Tokenizer) -> tuple[Tensor, int]:
-    """The summed loss of a batch, a scalar, float32, and the characters of the lines that do not fit."""
+    """The summed loss of a batch, a scalar, float32, and the weight of the lines that do not fit."""
     with forward.autocast():
         logits = forward.memory(batch)["logits"]
     logprobs = functional.log_softmax(logits.float(), dim=-1).transpose(0, 1)
@@ -53,7 +53,7 @@ def line_loss(forward: Forward, batch: Batch, tokenizer: Tokenizer) -> tuple[Ten
         reduction="sum",
         zero_infinity=True,
     )
-    return loss, sum(len(text) for text in texts if needed_columns(text) > logprobs.shape[0])
+    return loss, sum(len(text) + 1 for text in texts if needed_columns(text) > logprobs.shape[0])
 
 
 def needed_columns(text: Tensor) -> int:

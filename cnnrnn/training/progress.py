@@ -19,6 +19,7 @@ class Progress:
         waited: evaluations of this stage since.
         seconds: spent on training.
         steps: of the optimizers, in all.
+        infeasible_sum: of its steps' shares of what CTC cannot write; see `Ctc`.
         scst_from: the number of finished epochs at which the self-critical stage began; -1 before it.
     """
 
@@ -33,6 +34,7 @@ class Progress:
     baseline_sum: float = 0.0
     steps: int = 0
     scst_from: int = -1
+    infeasible_sum: float = 0.0
 
     @property
     def self_critical(self) -> bool:
@@ -40,10 +42,14 @@ class Progress:
         return self.scst_from >= 0
 
     def means(self) -> dict[str, float]:
-        """Of the running epoch: ``train_loss``; or ``reward``, ``baseline_reward`` and ``scst_loss``."""
+        """Of the running epoch: ``train_loss``, and ``infeasible`` where that is not 0; or ``reward``,
+        ``baseline_reward`` and ``scst_loss``."""
         count = max(self.loss_count, 1)
         if not self.self_critical:
-            return {"train_loss": self.loss_sum / count}
+            means = {"train_loss": self.loss_sum / count}
+            if self.infeasible_sum:
+                means["infeasible"] = self.infeasible_sum / count
+            return means
         return {
             "reward": self.reward_sum / count,
             "baseline_reward": self.baseline_sum / count,
@@ -54,4 +60,4 @@ class Progress:
         """Counts the running epoch as finished."""
         self.epoch += 1
         self.batch = self.loss_count = 0
-        self.loss_sum = self.reward_sum = self.baseline_sum = 0.0
+        self.loss_sum = self.reward_sum = self.baseline_sum = self.infeasible_sum = 0.0

@@ -199,6 +199,7 @@ class Trainer:
         progress.loss_sum += means["loss"]
         progress.reward_sum += means.get("reward", 0.0)
         progress.baseline_sum += means.get("baseline", 0.0)
+        progress.infeasible_sum += means.get("infeasible", 0.0)
 
     def _not_finite(self, error: NotFinite, batches: int) -> TrainingError:
         epoch, batch = self.progress.epoch, self.progress.batch

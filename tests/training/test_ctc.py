@@ -1,6 +1,8 @@
-"""CTC's loss against sums over every alignment, and a reader that learns two pictures by heart."""
+"""CTC's loss against sums over every alignment, and a reader that learns three pictures by heart."""
 
 from __future__ import annotations
+
+import json
 
 import numpy as np
 import pytest
@@ -31,7 +33,6 @@ CONFIG = {
         "dropout": 0.0,
     },
     "training": {
-        "epochs": 300,
         "batch_size": 3,
         "learning_rate": 5e-3,
         "encoder_learning_rate": 5e-3,
@@ -64,15 +65,29 @@ def test_a_model_that_contradicts_itself_is_refused(name, value):
         TrainConfig.from_dict({**CONFIG, "output": "run", "model": {**CONFIG["model"], name: value}})
 
 
-def test_a_reader_learns_lines_by_heart(tmp_path):
-    texts = ["ab", "b a", "aab"]
+def lines_in(tmp_path, texts, epochs):
+    """A run's description, whose pictures are noise."""
     for number in range(len(texts)):
         pixels = np.random.default_rng(number).integers(0, 256, (32, 32, 3), np.uint8)
         Image.fromarray(pixels).save(tmp_path / f"{number}.png")
     rows = "".join(f"{number}.png,{text}\n" for number, text in enumerate(texts))
     (tmp_path / "lines.csv").write_text("image,caption\n" + rows)
-    config = TrainConfig.from_dict({**CONFIG, "output": "run"}).relative_to(tmp_path)
-    Trainer(config).run()
+    training = {**CONFIG["training"], "epochs": epochs}
+    return TrainConfig.from_dict({**CONFIG, "output": "run", "training": training}).relative_to(tmp_path)
+
+
+@pytest.mark.parametrize(("texts", "share"), [(["ab", "aaaaa"], 6 / 9), (["ab", "ababa"], None)])
+def test_lines_that_do_not_fit_are_counted_in_the_record(tmp_path, texts, share):
+    """Seven columns: five equal characters need nine, five others five. Ends count with the characters."""
+    Trainer(lines_in(tmp_path, texts, epochs=1)).run()
+    (epoch,) = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert np.isfinite(epoch["train_loss"])
+    assert epoch.get("infeasible") == (None if share is None else pytest.approx(share))
+
+
+def test_a_reader_learns_lines_by_heart(tmp_path):
+    texts = ["ab", "b a", "aab"]
+    Trainer(lines_in(tmp_path, texts, epochs=300)).run()
     loaded = load_model(tmp_path / "run" / "last.pt")
     assert loaded.ctc == CtcSpec(loaded.tokenizer.pad)
     assert (loaded.search.max_length, loaded.search.min_length) == (7, 0)
