@@ -62,6 +62,7 @@ class Result:
         image: the picture's path, where it came from one.
         question: what was asked, if anything.
         unknown_words: those of the question that the model has never met, and can make nothing of.
+        language: the code of the language it is in, of a bundle that writes several; else None.
         alignment_grid: (rows, columns) of the picture's grid that an alignment's P positions are, row by row.
         timings_ms: wall-clock milliseconds of ``decode`` (file to pixels) and ``preprocess`` (to the
             encoder's size), which are this picture's own, and of ``encoder``, ``step``, ``select``,
@@ -93,6 +94,7 @@ class Result:
     counters: dict[str, int] | None = None
     question: str | None = None
     unknown_words: tuple[str, ...] = ()
+    language: str | None = None
 
     def __repr__(self) -> str:
         count = len(self.hypotheses)
@@ -136,6 +138,7 @@ class Result:
         return {
             "image": self.image,
             **asked,
+            **({} if self.language is None else {"language": self.language}),
             "text": self.text,
             "score": self.score,
             "tokens": list(self.tokens),
