@@ -9,7 +9,7 @@ from typing import Literal
 
 from cnnrnn.core.errors import DataError, ImageError
 
-FaultKind = Literal["missing", "broken", "uncaptioned", "empty", "long"]
+FaultKind = Literal["missing", "broken", "uncaptioned", "empty", "long", "language"]
 
 LISTED = 5
 """How many faults a message names; the others are counted."""
@@ -20,6 +20,7 @@ _COUNTED = {
     "uncaptioned": "{count} of {pictures} pictures have no caption",
     "empty": "captions that are empty: {count}",
     "long": "captions that are too long: {count}",
+    "language": "captions in no language: {count}",
 }
 
 
@@ -66,11 +67,13 @@ class Sample:
     """A picture and what people wrote about it; ``captions`` is never empty.
 
     With a ``question`` about the picture, ``captions`` are its answers, of several people's each one's.
+    ``languages`` are the codes of the captions' languages, one for each, or empty where a source names none.
     """
 
     image: PictureFile
     captions: tuple[str, ...]
     question: str = ""
+    languages: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,7 @@ class Entry:
         captions: what stands there.
         split: the part of the data set that it belongs to; empty where the format knows none.
         question: what was asked, in a data set of questions; there a picture has an entry for each.
+        languages: of each caption, as the file has it; empty where it names none.
     """
 
     where: str
@@ -91,6 +95,7 @@ class Entry:
     captions: tuple[object, ...]
     split: str = ""
     question: object = None
+    languages: tuple[object, ...] = ()
 
     @property
     def name(self) -> str:
