@@ -24,6 +24,7 @@ from cnnrnn.core.errors import BundleError, OptionsError, ParityError
 from cnnrnn.core.manifest import (
     GraphSpec,
     ImageSpec,
+    LanguageSpec,
     Manifest,
     QuestionSpec,
     SearchDefaults,
@@ -37,6 +38,7 @@ from cnnrnn.export.gate_pictures import Pictures
 from cnnrnn.export.gate_questions import GateQuestions
 from cnnrnn.export.onnx_graph import encoder_graph, step_graph
 from cnnrnn.export.parity import compare
+from cnnrnn.export.partings import dealt
 from cnnrnn.export.pictures import find_pictures, read_pictures
 from cnnrnn.export.precision.options import FULL, LoweringOptions
 from cnnrnn.export.report import ParityReport, StorageEffect
@@ -300,12 +302,19 @@ def _manifest(
         alignment_grid=options.alignment_grid,
         task="caption" if options.question is None else "vqa",
         question=options.question,
+        languages=_languages(tokenizer),
         provenance={
             **options.provenance,
             "weight_storage": options.weight_storage,
             "exported_with": made_with,
         },
     )
+
+
+def _languages(tokenizer: Tokenizer) -> LanguageSpec | None:
+    """Those that the vocabulary has a token of; the one that was learnt first is the default."""
+    spoken = tokenizer.languages
+    return LanguageSpec(next(iter(spoken)), spoken) if spoken else None
 
 
 def _prove(
@@ -346,8 +355,9 @@ def _storage_effect(
     special = SpecialTokens(tokenizer.start, (tokenizer.end,))
     same = 0
     for part in pictures.parts():
+        search = dealt(options, part, tokenizer)
         histories = [
-            decode(backend, part.images, options, special, Clock(), questions=part.questions)
+            decode(backend, part.images, search, special, Clock(), questions=part.questions)
             for backend in (trained, rounded)
         ]
         for image in range(len(part.names)):

@@ -317,7 +317,9 @@ def _check_languages(manifest: Manifest, where: str) -> None:
     for code, token in spoken.tokens.items():
         place = f"{where}.languages.tokens.{code}"
         if canonical(code) != code:
-            raise BundleError(f"{place}: {code!r} is no code of a language; such are 'en', 'pt-BR', 'zh-Hans'")
+            raise BundleError(
+                f"{place}: {code!r} is no code of a language; such are 'en', 'pt-BR', 'zh-Hans'"
+            )
         if token >= vocabulary.size or token in (vocabulary.pad, vocabulary.unknown, *vocabulary.end):
             raise BundleError(
                 f"{place} is {token}; a token below {vocabulary.size} is needed that is neither padding, end "

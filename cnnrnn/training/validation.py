@@ -10,7 +10,7 @@ import torch
 from cnnrnn.core.tokenizer import Tokenizer
 from cnnrnn.data.dataset import CaptionDataset
 from cnnrnn.evaluation.words import split_words
-from cnnrnn.training.batches import Batches
+from cnnrnn.training.batches import Batches, first_examples
 from cnnrnn.training.cider import CiderD
 from cnnrnn.training.cross_entropy import word_loss, words_of
 from cnnrnn.training.forward import Forward
@@ -30,7 +30,7 @@ class Validation:
 
     Args:
         captions: every picture with each of its captions.
-        pictures: every picture once.
+        pictures: every picture once, in each of its languages.
         tokenizer: the vocabulary.
         max_length: most tokens of a caption, the end token included.
     """
@@ -42,8 +42,10 @@ class Validation:
         self.max_length = max_length
         self.processes: Processes = captions.processes
         self._numbers: dict[str, int] = {}
-        references = [sample.captions for sample in self.dataset.samples]
-        self._cider = CiderD([self._words(captions) for captions in references], WORDS)
+        examples = first_examples(self.dataset)
+        self._places = {example: place for place, example in enumerate(examples)}
+        self._references = [self.dataset.alternatives(example) for example in examples]
+        self._cider = CiderD([self._words(captions) for captions in self._references], WORDS)
 
     @property
     def dataset(self) -> CaptionDataset:
@@ -68,7 +70,7 @@ class Validation:
             _leave_if(stop_asked())
         total, count = self.processes.sum(total, count)
         said = self._say(forward, stop_asked)
-        hits = [text in self.dataset.samples[number].captions for number, text in said.items()]
+        hits = [text in self._references[place] for place, text in said.items()]
         cider = self._cider.score(list(said), self._words(said.values()))
         metrics = {
             "validation_loss": total / count,
@@ -78,13 +80,15 @@ class Validation:
         return self.processes.same(metrics)
 
     def _say(self, forward: Forward, stop_asked: Callable[[], bool]) -> dict[int, str]:
-        """Each picture's number with its greedy caption."""
+        """The place of each picture, or of each of its languages, among the references, with its greedy
+        caption."""
         said: list[tuple[int, str]] = []
         for share in self.pictures.of_epoch(0):
             memory = forward.memory(share.batch)
-            texts = greedy_captions(forward.model, memory, self.tokenizer, self.max_length)
-            numbers = [self.dataset.sample_number(draw.example) for draw in share.draws]
-            said += self.processes.gather([] if share.spare else list(zip(numbers, texts, strict=True)))
+            first = share.batch.inputs[:, 0]
+            texts = greedy_captions(forward.model, memory, self.tokenizer, self.max_length, first)
+            places = [self._places[draw.example] for draw in share.draws]
+            said += self.processes.gather([] if share.spare else list(zip(places, texts, strict=True)))
             _leave_if(stop_asked())
         return dict(said)
 

@@ -114,9 +114,7 @@ def test_phrases_and_prefixes_are_checked_after_it(spoken: Model, pictures: list
         (3, "language=3"),
     ],
 )
-def test_what_it_has_not_is_refused(
-    spoken: Model, pictures: list[Any], language: Any, said: str
-) -> None:
+def test_what_it_has_not_is_refused(spoken: Model, pictures: list[Any], language: Any, said: str) -> None:
     with pytest.raises(OptionsError, match=said):
         spoken(pictures[:2], language=language)
 
