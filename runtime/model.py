@@ -104,7 +104,8 @@ class Model:
                 ``language``, of a bundle that writes several, likewise, as a code such as ``"uk"`` or
                 ``"pt-BR"`` (``"de-AT"`` finds ``"de"``); and those of the search:
                 `cnnrnn.core.search.SearchOptions` says what each means. What is not given, or None, is the
-                bundle's default; ``n_best`` then is every hypothesis. ``prefix`` may be a text, or a text for each picture.
+                bundle's default; ``n_best`` then is every hypothesis. ``prefix`` may be a text, or a
+                text for each picture.
 
         Returns:
             A `Result`, or a list of them in the order of the pictures. Pictures of a list are decoded
