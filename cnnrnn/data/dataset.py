@@ -38,7 +38,8 @@ class Batch(NamedTuple):
     ``inputs`` start with the start token, or that of the caption's language, and are padded with the pad
     token; ``targets`` end with the end token and are padded with -100, which
     :func:`torch.nn.functional.cross_entropy` ignores. ``asked`` is empty, or the questions:
-    (B, Q) token ids, padded, and (B) lengths, int64. ``rows`` is empty, or, where examples share pictures, one tensor (B) int64: which of the ``images`` (I, 3, H, W) each is about.
+    (B, Q) token ids, padded, and (B) lengths, int64. ``rows`` is empty, or, where examples share
+    pictures, one tensor (B) int64: which of the ``images`` (I, 3, H, W) each is about.
     """
 
     images: Tensor
