@@ -25,6 +25,7 @@ from cnnrnn.core.manifest import (
     CtcSpec,
     GraphSpec,
     ImageSpec,
+    LanguageSpec,
     Manifest,
     QuestionSpec,
     SearchDefaults,
@@ -38,6 +39,7 @@ from cnnrnn.export.gate_pictures import Pictures
 from cnnrnn.export.gate_questions import GateQuestions
 from cnnrnn.export.onnx_graph import encoder_graph, step_graph
 from cnnrnn.export.parity import compare
+from cnnrnn.export.partings import dealt
 from cnnrnn.export.pictures import find_pictures, read_pictures
 from cnnrnn.export.precision.options import FULL, LoweringOptions
 from cnnrnn.export.report import ParityReport, StorageEffect
@@ -314,6 +316,7 @@ def _manifest(
         task=_task(options),
         question=options.question,
         ctc=options.ctc,
+        languages=_languages(tokenizer),
         provenance={
             **options.provenance,
             "weight_storage": options.weight_storage,
@@ -326,6 +329,12 @@ def _task(options: ExportOptions) -> str:
     if options.ctc is not None:
         return "read"
     return "caption" if options.question is None else "vqa"
+
+
+def _languages(tokenizer: Tokenizer) -> LanguageSpec | None:
+    """Those that the vocabulary has a token of; the one that was learnt first is the default."""
+    spoken = tokenizer.languages
+    return LanguageSpec(next(iter(spoken)), spoken) if spoken else None
 
 
 def _prove(
@@ -355,7 +364,7 @@ def _prove(
         if options.weight_storage == "fp16":
             trained = TorchBackend(model, options.image, engine)
             special = SpecialTokens.of(draft.manifest)
-            storage = _storage_effect(trained, oracle, pictures, searches[0], special)
+            storage = _storage_effect(trained, oracle, pictures, searches[0], special, tokenizer)
     finally:
         engine.close()
     versions = {"torch": str(torch.__version__), "onnxruntime": str(onnxruntime.__version__)}
@@ -368,12 +377,14 @@ def _storage_effect(
     pictures: Pictures,
     options: SearchOptions,
     special: SpecialTokens,
+    tokenizer: Tokenizer,
 ) -> StorageEffect:
     """How many greedy captions rounding left as they were: for the report, the gate judges the export."""
     same = 0
     for part in pictures.parts():
+        search = dealt(options, part, tokenizer)
         histories = [
-            decode(backend, part.images, options, special, Clock(), questions=part.questions)
+            decode(backend, part.images, search, special, Clock(), questions=part.questions)
             for backend in (trained, rounded)
         ]
         for image in range(len(part.names)):

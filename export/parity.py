@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from cnnrnn.core.search import SearchOptions
 from cnnrnn.core.tokenizer import Tokenizer
 from cnnrnn.export.gate_pictures import Pictures
-from cnnrnn.export.partings import FAR, Decoded, Parting, gap, parting_of, said
+from cnnrnn.export.partings import FAR, Decoded, Parting, dealt, gap, parting_of, said
 from cnnrnn.export.recording import Arrays, Recording
 from cnnrnn.export.report import Departure, SearchParity, TensorParity
 from cnnrnn.export.tolerances import TIE, tolerance_of
@@ -52,7 +52,8 @@ def compare(
     done, total = 0, len(searches) * len(pictures)
     for part in pictures.parts():
         names = part.names
-        for options, departed in zip(searches, departures, strict=True):
+        for search, departed in zip(searches, departures, strict=True):
+            options = dealt(search, part, tokenizer)
             one, other = (Decoded.of(recording, part, options, special) for recording in recordings)
             partings = [parting_of(one, other, image) for image in range(len(names))]
             _compare_tensors(one, other, names, partings, tensors)

@@ -26,12 +26,14 @@ class About:
         what: the picture, or question, is called in an error.
         question: that was asked, if any.
         unknown_words: of the question.
+        language: that was asked for, or the bundle's default; None where there is no choice.
     """
 
     picture: Taken
     what: str
     question: str | None = None
     unknown_words: tuple[str, ...] = ()
+    language: str | None = None
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ class Answers:
             image=picture.name,
             question=about.question,
             unknown_words=about.unknown_words,
+            language=about.language,
             alignment_grid=self.manifest.alignment_grid,
             timings_ms=_timings(picture, clock),
             backend=backend.name,

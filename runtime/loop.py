@@ -18,7 +18,7 @@ from cnnrnn.runtime.backend import Backend, Tensor
 from cnnrnn.runtime.clock import Clock
 from cnnrnn.runtime.frame import DeviceFrame
 from cnnrnn.runtime.questions import Questions
-from cnnrnn.runtime.search_inputs import SpecialTokens, start
+from cnnrnn.runtime.search_inputs import SpecialTokens, first_tokens, start
 from cnnrnn.runtime.select import POOL, SelectKind
 from cnnrnn.runtime.selecting import Selected, selecting
 
@@ -279,7 +279,7 @@ class Search:
         with clock.stage("select"):
             state, constants = start(kind, batch, options, special, backend.vocabulary)
             self._select = selecting(backend, kind, state, constants)
-            self._tokens = backend.from_host(np.full((batch, beams), special.start, np.int32))
+            self._tokens = backend.from_host(first_tokens(options, special, batch))
             self._parents = backend.from_host(np.tile(np.arange(beams, dtype=np.int32), (batch, 1)))
         self._trail: list[tuple[Selected, Tensor | None]] = []
         self._over = False

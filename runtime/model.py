@@ -100,10 +100,12 @@ class Model:
             errors: ``"raise"``, or ``"return"`` to get the error in the place of a picture that cannot be
                 read, or whose logits are not finite, and answers for the others.
             options: ``color``, the order of channels of pictures given as arrays (``"bgr"`` by default);
-                ``question``, of a bundle that answers any, for all pictures or in a list for each; and those
-                of the search: `cnnrnn.core.search.SearchOptions` says what each means. What is not
-                given, or None, is the bundle's default; ``n_best`` then is every hypothesis. ``prefix`` may
-                be a text, or a text for each picture.
+                ``question``, of a bundle that answers any, for all pictures or in a list for each;
+                ``language``, of a bundle that writes several, likewise, as a code such as ``"uk"`` or
+                ``"pt-BR"`` (``"de-AT"`` finds ``"de"``); and those of the search:
+                `cnnrnn.core.search.SearchOptions` says what each means. What is not given, or None, is the
+                bundle's default; ``n_best`` then is every hypothesis. ``prefix`` may be a text, or a
+                text for each picture.
 
         Returns:
             A `Result`, or a list of them in the order of the pictures. Pictures of a list are decoded

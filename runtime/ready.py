@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cnnrnn.core.errors import ImageError, OptionsError
+from cnnrnn.core.languages import matched
 from cnnrnn.core.manifest import Manifest
 from cnnrnn.core.search import SearchOptions, SearchSettings, check_batch, check_names, options_for
 from cnnrnn.core.tokenizer import Tokenizer
@@ -27,6 +28,7 @@ class CallOptions(SearchSettings, total=False):
 
     color: Color
     question: str | Sequence[str]
+    language: str | Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class Ready:
         asked: the questions, one for all pictures or one for each; empty where the model is asked nothing.
         questions: the same, as the encoder reads them.
         unknown: of each of them the words that the bundle does not know.
+        languages: the codes of the language of all answers, or of each; empty where there is no choice.
     """
 
     backend: Backend | Searches
@@ -47,6 +50,7 @@ class Ready:
     asked: tuple[str, ...] = ()
     questions: Questions | None = None
     unknown: tuple[tuple[str, ...], ...] = ()
+    languages: tuple[str, ...] = ()
 
     @property
     def ahead(self) -> int:
@@ -82,10 +86,11 @@ class Ready:
         Args:
             what: the picture, or question, is called in an error.
         """
+        language = self.languages[index if len(self.languages) > 1 else 0] if self.languages else None
         if not self.asked:
-            return About(picture, what)
+            return About(picture, what, language=language)
         place = index if len(self.asked) > 1 else 0
-        return About(picture, what, self.asked[place], self.unknown[place])
+        return About(picture, what, self.asked[place], self.unknown[place], language)
 
     def begin(
         self, pictures: Sequence[Pixels], indices: Sequence[int], clock: Clock, *, streams: bool = False
@@ -129,20 +134,21 @@ class Requests:
 
         Raises:
             OptionsError: one is unknown, out of its limits, or contradicts another; a question cannot be
-                read, is missing, or nobody reads it.
+                read, is missing, or nobody reads it; the bundle has not the language.
         """
         check_names(options, {*CallOptions.__optional_keys__, *also})
         settings: dict[str, Any] = dict(options)
         color: Color = settings.pop("color", "bgr")
         asked, questions = self.read_questions(settings.pop("question", None))
         settings["prefix"] = self._spelt(settings.get("prefix"))
-        search = options_for(self.manifest, **settings)
+        languages, start = self._languages(settings.pop("language", None))
+        search = options_for(self.manifest, start=start, **settings)
         check_color(color)
         special = SpecialTokens.of(self.manifest)
         kind = prepare(backend, search, special)
         reader = self.reader
         unknown = tuple(reader.unknown_words(text) for text in asked) if reader is not None else ()
-        return Ready(backend, special, search, kind, color, asked, questions, unknown)
+        return Ready(backend, special, search, kind, color, asked, questions, unknown, languages)
 
     def read_questions(self, given: Any) -> tuple[tuple[str, ...], Questions | None]:
         """The option ``question``, as texts and as the encoder reads them.
@@ -166,6 +172,24 @@ class Requests:
                 f"question={example!r}, for example"
             )
         return texts, self.reader.read(texts)
+
+    def _languages(self, given: Any) -> tuple[tuple[str, ...], int | tuple[int, ...] | None]:
+        """The option ``language``: the bundle's own codes, and the tokens to start with."""
+        spoken, name = self.manifest.languages, self.manifest.name
+        several = isinstance(given, (list, tuple))
+        if spoken is None:
+            if given is not None:
+                matched(given, (), name)
+            return (), None
+        if several and not given:
+            raise OptionsError(
+                f"language={given!r} is empty; give one for all pictures, or one for each, of "
+                f"{', '.join(spoken.tokens)}"
+            )
+        asked = given if several else (spoken.default if given is None else given,)
+        codes = tuple(matched(code, spoken.tokens, name) for code in asked)
+        tokens = tuple(spoken.tokens[code] for code in codes)
+        return codes, tokens if several else tokens[0]
 
     def _spelt(self, prefix: Any) -> Any:
         """The option ``prefix`` with token ids for its texts."""

@@ -73,6 +73,7 @@ class Result:
         image: the picture's path, where it came from one.
         question: what was asked, if anything.
         unknown_words: those of the question that the model has never met, and can make nothing of.
+        language: the code of the language it is in, of a bundle that writes several; else None.
         alignment_grid: (rows, columns) of the picture's grid that an alignment's P positions are, row by row.
         timings_ms: wall-clock milliseconds of ``decode`` (file to pixels) and ``preprocess`` (to the
             encoder's size), which are this picture's own, and of ``encoder``, ``step``, ``select``,
@@ -111,6 +112,7 @@ class Result:
     notice: str = ""
     sections: dict[str, str] | None = None
     missing_views: int = 0
+    language: str | None = None
 
     def __repr__(self) -> str:
         count = len(self.hypotheses)
@@ -168,6 +170,7 @@ class Result:
         return {
             "image": self.image,
             **asked,
+            **({} if self.language is None else {"language": self.language}),
             "text": self.text,
             **told,
             **sure,

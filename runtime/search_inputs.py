@@ -23,7 +23,8 @@ _NO_TOKEN = np.iinfo(np.int32).max
 
 @dataclass(frozen=True)
 class SpecialTokens:
-    """The ids that the loop itself has to know: the token fed first and those that end a caption.
+    """The ids that the loop itself has to know: the token fed first, unless the
+    search's options have another, and those that end a caption.
 
     Attributes:
         blank: of CTC, whose search goes along columns; None of every other.
@@ -62,6 +63,7 @@ def start(
     Args:
         room: for how many tokens there is room, where that is more than the longest ``max_length``.
     """
+    starts = options.starts(batch, special.start)
     steps = max(room or options.longest, MAX_NGRAM) + 1  # the start token's place, and a whole n-gram's
     shape = (batch, kind.beams)
     scores = np.full(shape, DEAD, np.float32)
@@ -78,7 +80,7 @@ def start(
         state["group_done"] = np.zeros((batch, kind.groups), np.int32)
     if kind.history:
         state["history"] = np.full((*shape, steps), -1, np.int32)
-        state["history"][:, :, 0] = special.start
+        state["history"][:, :, 0] = np.asarray(starts, np.int32)[:, None]
     constants = _numbers(options, batch, special)
     if kind.suppress or kind.ctc:
         constants["suppressed"] = np.zeros(vocabulary, np.float32)
@@ -95,8 +97,9 @@ def start(
         for row, prefix in zip(constants["prefix"], options.prefixes(batch), strict=True):
             row[: len(prefix)] = prefix
     if kind.trie:
-        bans = Bans.of(options, special.start, special.end)
-        left = [phrases.allowed_by(bans) or phrases for phrases in options.phrases_of(batch)]
+        bans = {first: Bans.of(options, first, special.end) for first in set(starts)}
+        pairs = zip(starts, options.phrases_of(batch), strict=True)
+        left = [phrases.allowed_by(bans[first]) or phrases for first, phrases in pairs]
         tries = Phrases.joined(left, vocabulary, special.end)
         constants["trie_base"], constants["trie_check"] = tries.base, tries.check
         constants["token_ids"] = np.arange(vocabulary, dtype=np.int32)
@@ -105,6 +108,12 @@ def start(
         constants["uniforms"] = np.repeat(uniforms(options.seed or 0, kind.beams, steps)[None], batch, axis=0)
     known = {tensor.name for tensor in constant_specs(kind)}
     return state, {name: array for name, array in constants.items() if name in known}
+
+
+def first_tokens(options: SearchOptions, special: SpecialTokens, batch: int) -> NDArray[np.int32]:
+    """What the first step is fed, (B, K)."""
+    starts = np.asarray(options.starts(batch, special.start), np.int32)
+    return np.repeat(starts[:, None], options.beams, axis=1)
 
 
 def _prefixes(shape: tuple[int, int], steps: int) -> Arrays:

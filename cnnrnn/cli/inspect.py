@@ -57,6 +57,8 @@ def _run(arguments: argparse.Namespace) -> int:
     total = sum(len(bundle.read(name)) for name in bundle.manifest.files)
     if arguments.json:
         description: dict[str, Any] = dataclasses.asdict(bundle.manifest)
+        if bundle.manifest.languages is None:
+            del description["languages"]
         print_json({"folder": str(bundle.folder), "bytes": total, "verified": True, **description})
         return 0
     print_line(f"{bundle.manifest.name}: {bundle.manifest.summary or bundle.manifest.task}")
@@ -79,6 +81,7 @@ def _describe(manifest: Manifest) -> list[str]:
                 ("image", f"{image.height} × {image.width}, {image.resize}"),
                 ("vocabulary", f"{vocabulary.size} tokens"),
                 *_questions(manifest),
+                *_languages(manifest),
                 (
                     "search",
                     f"{search.beams} beams (up to {search.max_beams}), "
@@ -117,6 +120,13 @@ def _questions(manifest: Manifest) -> list[tuple[str, str]]:
         return []
     said = f"up to {asked.max_length} of {asked.size} tokens, such as {asked.examples[0]!r}"
     return [("questions", said)]
+
+
+def _languages(manifest: Manifest) -> list[tuple[str, str]]:
+    spoken = manifest.languages
+    if spoken is None:
+        return []
+    return [("languages", f"{', '.join(spoken.tokens)}; {spoken.default} by default")]
 
 
 def _ranges(names: Iterable[str]) -> str:

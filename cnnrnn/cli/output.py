@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,6 +24,16 @@ def print_line(text: str = "") -> None:
 def print_json(value: object) -> None:
     """One JSON object on a line of its own, flushed at once so that a reading program need not wait."""
     print_line(json.dumps(value, ensure_ascii=False, allow_nan=False, default=_plain))
+
+
+def isolated(text: str) -> str:
+    """Text that is written from right to left, so that it leaves the order of what stands around it alone.
+
+    By Unicode's first-strong isolate (UAX #9), which a terminal that knows no directions does not show; text
+    of other scripts stays as it is.
+    """
+    turned = any(unicodedata.bidirectional(character) in ("R", "AL") for character in text)
+    return f"\u2068{text}\u2069" if turned else text
 
 
 def note(text: str) -> None:

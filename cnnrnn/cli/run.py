@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnnrnn.cli import options
-from cnnrnn.cli.output import note, note_unusable, print_json, print_line
+from cnnrnn.cli.output import isolated, note, note_unusable, print_json, print_line
 from cnnrnn.core import extras
 from cnnrnn.core.errors import ImageError, NotFiniteError, OptionsError
+from cnnrnn.core.languages import matched
 from cnnrnn.core.samples import pictures_in, studies_of
 
 if TYPE_CHECKING:
@@ -47,6 +48,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--study",
         action="store_true",
         help="the IMAGEs are views of one study, in the order that the bundle was trained with",
+    )
+    parser.add_argument(
+        "--language",
+        metavar="CODE",
+        help="the language to write in, of a bundle that has several (uk, pt-BR); more with , between them, "
+        "or all, are a line each",
     )
     parser.add_argument(
         "--batch",
@@ -82,6 +89,10 @@ def run(arguments: argparse.Namespace) -> int:
             f"--batch {arguments.batch} with {len(arguments.question)} questions: these go through the model "
             "together, one picture at a time; leave --batch out"
         )
+    if arguments.language is not None and arguments.question:
+        raise OptionsError(
+            f"--language {arguments.language} contradicts --question: an answer is in the question's language"
+        )
     if arguments.stream and len(arguments.question) > 1:
         raise OptionsError(
             f"--stream writes one answer as it comes, and --question is given {len(arguments.question)} times"
@@ -95,6 +106,9 @@ def run(arguments: argparse.Namespace) -> int:
             note(f"cnnrnn: {model.manifest.notice}")
         chosen = options.search_options(arguments, model)
         _check_questions(model, arguments.question)
+        languages = _languages(model, arguments)
+        if len(languages) == 1:
+            chosen.keywords["language"] = languages[0]
         asked = len(arguments.question)
         if asked == 1:
             chosen.keywords["question"] = arguments.question[0]
@@ -106,6 +120,9 @@ def run(arguments: argparse.Namespace) -> int:
             elif asked > 1:
                 part = part * asked
                 answers = _ask(model, pictures[0], arguments.question, chosen)
+            elif len(languages) > 1:
+                part = part * len(languages)
+                answers = _in_languages(model, pictures[0], languages, chosen)
             elif len(pictures) == 1:
                 answers = [model(pictures[0], errors="return", **chosen.keywords)]
             else:
@@ -140,6 +157,42 @@ def _check_questions(model: Model, questions: list[str]) -> None:
         model.check_questions(questions)
     except OptionsError as error:
         raise OptionsError(str(error).replace("question=", "--question ", 1)) from error
+
+
+def _languages(model: Model, arguments: argparse.Namespace) -> list[str]:
+    """The codes that ``--language`` names, as the bundle spells them; empty where it is not given.
+
+    Raises:
+        OptionsError: naming ``--language``: the bundle has not the language, or several cannot be together.
+    """
+    given: str | None = arguments.language
+    if given is None:
+        return []
+    spoken = model.manifest.languages
+    known = () if spoken is None else tuple(spoken.tokens)
+    codes = known if known and given == "all" else given.split(",")
+    try:
+        found = [matched(code, known, model.manifest.name) for code in codes]
+    except OptionsError as error:
+        raise OptionsError(str(error).replace("language=", "--language ", 1)) from error
+    for flag in ("batch", "stream"):
+        value = getattr(arguments, flag)
+        if len(found) > 1 and int(value) > (flag == "batch"):
+            raise OptionsError(
+                f"--language {given} has {len(found)} languages, which are written together, and --{flag} "
+                "takes one; leave one of the two out"
+            )
+    return list(dict.fromkeys(found))
+
+
+def _in_languages(
+    model: Model, picture: Source, languages: list[str], chosen: options.Chosen
+) -> list[Result | ImageError | NotFiniteError]:
+    """One picture's captions in several languages; the error once, where it cannot be read."""
+    try:
+        return [*model([picture] * len(languages), language=languages, **chosen.keywords)]
+    except (ImageError, NotFiniteError) as error:
+        return [error]
 
 
 def _ask(
@@ -226,12 +279,16 @@ def _show(name: str, answer: Any, chosen: options.Chosen, as_json: bool) -> int:
     ending = f"; {why}" if why else ""
     if answer.question is not None:
         name = f"{name}: {answer.question}"
-    print_line(f"{name}: {answer.text}  ({answer.score:.3f}, {answer.timings_ms['total']:.1f} ms{ending})")
+    if answer.language is not None:
+        name = f"{name}: {answer.language}"
+    text = answer.text if answer.language is None else isolated(answer.text)
+    print_line(f"{name}: {text}  ({answer.score:.3f}, {answer.timings_ms['total']:.1f} ms{ending})")
     for section, text in (answer.sections or {}).items():
         print_line(f"  {section or 'before any section'}: {text}")
     if answer.missing_views:
         note(f"cnnrnn: {name}: {answer.missing_views} of the views missing; the answer is made without")
     if "n_best" in chosen.keywords:
         for rank, hypothesis in enumerate(answer.hypotheses[1:], 2):
-            print_line(f"  {rank}. {hypothesis.text}  ({hypothesis.score:.3f})")
+            text = hypothesis.text if answer.language is None else isolated(hypothesis.text)
+            print_line(f"  {rank}. {text}  ({hypothesis.score:.3f})")
     return 0

@@ -14,6 +14,7 @@ from typing import Any, Literal, cast, get_args
 
 from cnnrnn.core.errors import BundleError
 from cnnrnn.core.json_fields import Fields, integer, number, parse
+from cnnrnn.core.languages import canonical
 
 SCHEMA_VERSION = 1
 MAX_IMAGE_SIDE = 4096
@@ -113,6 +114,19 @@ class CtcSpec:
 
 
 @dataclass(frozen=True)
+class LanguageSpec:
+    """The languages that a bundle writes; the first token that the decoder is fed says which.
+
+    Attributes:
+        default: the code of the one that is written unless another is asked for.
+        tokens: by code (BCP 47, such as ``"pt-BR"``) the token id that is fed instead of the start token.
+    """
+
+    default: str
+    tokens: dict[str, int]
+
+
+@dataclass(frozen=True)
 class SearchDefaults:
     """What the search does unless told otherwise, and the widest beam that the bundle was checked with."""
 
@@ -142,6 +156,7 @@ class Manifest:
         task: ``"caption"``, ``"vqa"`` for answers to questions, or ``"read"`` for the text of a line.
         question: how questions are read, of ``"vqa"``.
         ctc: of ``"read"``, where the line is read along its columns; None where a decoder writes it.
+        languages: that captions can be asked for in; None where there is no choice.
         alignment_grid: (rows, columns) of the picture's grid that an alignment's P positions are, row-major.
         files: every file of the bundle but the manifest.
         provenance: where weights and data come from; free.
@@ -163,18 +178,31 @@ class Manifest:
     alignment_grid: tuple[int, int] | None = None
     question: QuestionSpec | None = None
     ctc: CtcSpec | None = None
+    languages: LanguageSpec | None = None
     files: dict[str, FileRecord] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
     parity: dict[str, Any] = field(default_factory=dict)
     notice: str = ""
     sections: tuple[str, ...] = ()
 
+    @property
+    def start(self) -> int:
+        """The token that is fed first where nothing else is asked for."""
+        spoken = self.languages
+        return self.vocabulary.start if spoken is None else spoken.tokens[spoken.default]
+
     def to_json(self) -> str:
         """The text of ``manifest.json``, keys in the order of the fields."""
         content = dataclasses.asdict(self)
         if self.image.views == 1:
             del content["image"]["views"]
-        for name in ("question", "ctc", "notice", "sections"):  # so that others can be read as before
+        for name in (
+            "question",
+            "ctc",
+            "languages",
+            "notice",
+            "sections",
+        ):  # so that others can be read as before
             if not content[name]:
                 del content[name]
         return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
@@ -214,6 +242,7 @@ def _manifest(value: Any, where: str) -> Manifest:
         alignment_grid=_grid(fields),
         question=fields.optional("question", _question),
         ctc=fields.optional("ctc", _ctc),
+        languages=fields.optional("languages", _languages),
         files=fields.table("files", _file),
         provenance=fields.free("provenance"),
         parity=fields.free("parity"),
@@ -228,6 +257,7 @@ def _manifest(value: Any, where: str) -> Manifest:
         )
     if manifest.ctc is not None:
         _check_ctc(manifest, where)
+    _check_languages(manifest, where)
     if not manifest.precisions:
         raise BundleError(f"{where}.precisions is empty; at least one precision is needed")
     return manifest
@@ -332,6 +362,38 @@ def _examples(fields: Fields) -> tuple[str, ...]:
     if not examples:
         raise BundleError(f"{fields.place('examples')} is empty; one question at least is needed")
     return examples
+
+
+def _languages(value: Any, where: str) -> LanguageSpec:
+    fields = Fields(value, where, _keys(LanguageSpec))
+
+    def token(item: Any, place: str) -> int:
+        return integer(item, place, 0, MAX_VOCABULARY - 1)
+
+    return LanguageSpec(default=fields.text("default"), tokens=fields.table("tokens", token))
+
+
+def _check_languages(manifest: Manifest, where: str) -> None:
+    spoken, vocabulary = manifest.languages, manifest.vocabulary
+    if spoken is None:
+        return
+    for code, token in spoken.tokens.items():
+        place = f"{where}.languages.tokens.{code}"
+        if canonical(code) != code:
+            raise BundleError(
+                f"{place}: {code!r} is no code of a language; such are 'en', 'pt-BR', 'zh-Hans'"
+            )
+        if token >= vocabulary.size or token in (vocabulary.pad, vocabulary.unknown, *vocabulary.end):
+            raise BundleError(
+                f"{place} is {token}; a token below {vocabulary.size} is needed that is neither padding, end "
+                "nor unknown word"
+            )
+    if len(set(spoken.tokens.values())) < len(spoken.tokens):
+        raise BundleError(f"{where}.languages.tokens has a token twice; each language needs its own")
+    if spoken.default not in spoken.tokens:
+        raise BundleError(
+            f"{where}.languages.default is {spoken.default!r}; one of {', '.join(spoken.tokens)} is needed"
+        )
 
 
 def search_defaults(value: Any, where: str) -> SearchDefaults:

@@ -90,6 +90,8 @@ class SearchOptions:
         num_beam_groups: G groups of K / G beams, searched one after the other in each step.
         diversity_penalty: what a token's log-probability loses for each beam of the groups before that chose
             it in this step (Vijayakumar et al., arXiv 1610.02424, Hamming diversity).
+        start: the token that is fed first, which is no part of the answer, or one for each image; None is the
+            bundle's own. A language asked for is such a token.
         phrases: the only answers there may be, or one `Phrases` for each image.
         do_sample: draw K answers independently instead of searching, and rank them by score.
         temperature: logits are divided by it before a draw.
@@ -116,6 +118,7 @@ class SearchOptions:
     suppress_tokens: tuple[int, ...] = ()
     bad_words_ids: tuple[tuple[int, ...], ...] = ()
     prefix: tuple[int, ...] | tuple[tuple[int, ...], ...] = ()
+    start: int | tuple[int, ...] | None = None
     num_beam_groups: int = 1
     diversity_penalty: float = 0.0
     phrases: Phrases | tuple[Phrases, ...] | None = None
@@ -143,6 +146,11 @@ class SearchOptions:
         """The maximum length of each image of a batch."""
         return self.max_length if isinstance(self.max_length, tuple) else (self.max_length,) * images
 
+    def starts(self, images: int, usual: int) -> tuple[int, ...]:
+        """The token that is fed first for each image of a batch, ``usual`` where none is asked for."""
+        start = usual if self.start is None else self.start
+        return start if isinstance(start, tuple) else (start,) * images
+
     def prefixes(self, images: int) -> tuple[tuple[int, ...], ...]:
         """The forced tokens of each image of a batch."""
         prefix: tuple[Any, ...] = self.prefix
@@ -161,11 +169,15 @@ class SearchOptions:
             per_image = isinstance(value, tuple) and value and not isinstance(value[0], int)
             return tuple(value[index] for index in indices) if per_image else value  # type: ignore[index, return-value]
 
-        lengths = self.max_length
-        if isinstance(lengths, tuple):
-            lengths = tuple(lengths[index] for index in indices)
+        def numbers(value: Any) -> Any:
+            return tuple(value[index] for index in indices) if isinstance(value, tuple) else value
+
         return dataclasses.replace(
-            self, max_length=lengths, prefix=chosen(self.prefix), phrases=chosen(self.phrases)
+            self,
+            max_length=numbers(self.max_length),
+            start=numbers(self.start),
+            prefix=chosen(self.prefix),
+            phrases=chosen(self.phrases),
         )
 
 
@@ -201,7 +213,11 @@ class SearchSettings(TypedDict, total=False):
 
 
 def options_for(
-    manifest: Manifest, *, wording: Wording = KEYWORDS, **settings: Unpack[SearchSettings]
+    manifest: Manifest,
+    *,
+    wording: Wording = KEYWORDS,
+    start: int | tuple[int, ...] | None = None,
+    **settings: Unpack[SearchSettings],
 ) -> SearchOptions:
     """The manifest's defaults with the given settings over them, checked.
 
@@ -209,6 +225,7 @@ def options_for(
 
     Args:
         wording: how a message names an option.
+        start: as `SearchOptions` has it; a bundle with languages starts with its default one's.
 
     Raises:
         OptionsError: as `check` and `check_names`.
@@ -223,6 +240,7 @@ def options_for(
         "max_length": defaults.max_length,
         "min_length": defaults.min_length,
         "length_penalty": defaults.length_penalty,
+        "start": manifest.start if start is None and manifest.languages is not None else start,
     }
     options = SearchOptions(**{**taken, **given})
     check(options, manifest, wording)

@@ -69,6 +69,7 @@ def _counts(options: SearchOptions) -> dict[str, int]:
         "max_length": options.max_length,
         "prefix": options.prefix if by_image else None,
         "phrases": options.phrases,
+        "language": options.start,
     }
     return {name: len(value) for name, value in given.items() if isinstance(value, tuple)}
 
@@ -104,10 +105,18 @@ class _Rules:
             self._anything_left(image)
             self._phrases(image)
 
+    def _start(self, image: int) -> int:
+        return self.options.starts(image + 1, self.manifest.start)[image]
+
+    def _bans(self, image: int) -> Bans:
+        start = self._start(image)
+        if start not in self._known_bans:
+            self._known_bans[start] = Bans.of(self.options, start, self.manifest.vocabulary.end)
+        return self._known_bans[start]
+
     @cached_property
-    def _bans(self) -> Bans:
-        vocabulary = self.manifest.vocabulary
-        return Bans.of(self.options, vocabulary.start, vocabulary.end)
+    def _known_bans(self) -> dict[int, Bans]:
+        return {}
 
     # How messages say things.
 
@@ -274,9 +283,9 @@ class _Rules:
         if not ends.isdisjoint(prefix):
             end = next(token for token in prefix if token in ends)
             raise OptionsError(f"{name} has the end token {end}; nothing can follow it, leave it out")
-        fed = (self.manifest.vocabulary.start, *prefix)
+        fed = (self._start(image), *prefix)
         for length in range(2, len(fed) + 1):
-            forbidden = self._bans.after(fed[:length])
+            forbidden = self._bans(image).after(fed[:length])
             if forbidden is not None:
                 option, tokens = forbidden
                 by = self._given(option) if option == "no_repeat_ngram_size" else self._name(option)
@@ -287,7 +296,7 @@ class _Rules:
     def _anything_left(self, image: int) -> None:
         """A first token that is not forced can come, and as many as ``min_length`` asks for."""
         options, vocabulary = self.options, self.manifest.vocabulary
-        ends, banned = set(vocabulary.end), self._bans.tokens
+        ends, banned = set(vocabulary.end), self._bans(image).tokens
         others = vocabulary.size - len(ends | banned)
         forced = len(options.prefixes(image + 1)[image])
         if forced == options.max_lengths(image + 1)[image]:
@@ -299,7 +308,7 @@ class _Rules:
                 f"{names} leave no token of {vocabulary.size} {where}, with {self._given('min_length')}; "
                 "allow one at least"
             )
-        usable = others - (vocabulary.start not in ends | banned)
+        usable = others - (self._start(image) not in ends | banned)
         if options.no_repeat_ngram_size == 1 and usable < options.min_length:
             raise OptionsError(
                 f"{self._given('no_repeat_ngram_size')} allows {usable} tokens at most, each once, and there "
@@ -338,11 +347,11 @@ class _Rules:
                     f"{place}; shorten it"
                 )
             node = following
-        self._any_phrase(phrases, self.options.prefixes(image + 1)[image])
+        self._any_phrase(phrases, self.options.prefixes(image + 1)[image], self._bans(image))
 
-    def _any_phrase(self, phrases: Phrases, prefix: Tokens) -> None:
+    def _any_phrase(self, phrases: Phrases, prefix: Tokens, bans: Bans) -> None:
         """What else is asked for leaves a phrase at least."""
-        left = phrases.allowed_by(self._bans)
+        left = phrases.allowed_by(bans)
         if left is not None and any(phrase[: len(prefix)] == prefix for phrase in left.sequences):
             return
         others = ("prefix", "suppress_tokens", "bad_words_ids", "no_repeat_ngram_size")

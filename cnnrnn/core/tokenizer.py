@@ -1,11 +1,13 @@
 """Token ids to text and back, over Hugging Face ``tokenizers`` and its ``tokenizer.json``.
 
 The special tokens are named ``<pad>``, ``<start>``, ``<end>`` and ``<unk>``. Their ids are read from the
-file; training here gives them 0, 1, 2 and 3.
+file; training here gives them 0, 1, 2 and 3. Where captions are in several languages each has a special
+token too, ``<language:uk>`` for example, which is fed to the decoder in the place of ``<start>``.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -16,6 +18,12 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer as Backend
 
 PAD, START, END, UNKNOWN = "<pad>", "<start>", "<end>", "<unk>"
+_LANGUAGE = re.compile(r"<language:([A-Za-z0-9-]+)>")
+
+
+def language_token(code: str) -> str:
+    """How a vocabulary spells the token of a language."""
+    return f"<language:{code}>"
 
 
 class Tokenizer:
@@ -23,6 +31,9 @@ class Tokenizer:
 
     Args:
         backend: a ``tokenizers.Tokenizer`` whose vocabulary holds ``<pad>``, ``<start>`` and ``<end>``.
+
+    Attributes:
+        languages: by code the token id of each language, in the order of the ids.
 
     Raises:
         BundleError: one of those three tokens is absent.
@@ -35,7 +46,8 @@ class Tokenizer:
         self.start = self._special(START)
         self.end = self._special(END)
         self.unknown: int | None = backend.token_to_id(UNKNOWN)
-        self._skipped = frozenset({self.pad, self.start, self.end})
+        self.languages = _languages(backend)
+        self._skipped = frozenset({self.pad, self.start, self.end, *self.languages.values()})
 
     @classmethod
     def from_json(cls, data: bytes | str) -> Tokenizer:
@@ -83,7 +95,8 @@ class Tokenizer:
         return tuple(found.ids)
 
     def decode(self, ids: Iterable[int]) -> str:
-        """The text of token ids; ``<pad>``, ``<start>`` and ``<end>`` are left out, ``<unk>`` is shown."""
+        """The text of token ids; ``<pad>``, ``<start>``, ``<end>`` and languages are left out, ``<unk>``
+        is shown."""
         kept = [int(token) for token in ids if int(token) not in self._skipped]
         return self.backend.decode(kept, skip_special_tokens=False)
 
@@ -108,3 +121,9 @@ class Tokenizer:
                 f"tokenizer.json has no token {name!r}; add {PAD}, {START} and {END} as special tokens"
             )
         return found
+
+
+def _languages(backend: Backend) -> dict[str, int]:
+    added = sorted(backend.get_added_tokens_decoder().items())
+    found = ((_LANGUAGE.fullmatch(token.content), number) for number, token in added if token.special)
+    return {code[1]: number for code, number in found if code is not None}

@@ -35,10 +35,11 @@ class Draw(NamedTuple):
 class Batch(NamedTuple):
     """Padded examples. ``images`` (B, 3, H, W) uint8, ``inputs`` and ``targets`` (B, T) int64.
 
-    ``inputs`` start with the start token and are padded with the pad token; ``targets`` end with the end
-    token and are padded with -100, which :func:`torch.nn.functional.cross_entropy` ignores. ``asked`` is
-    empty, or the questions: (B, Q) token ids, padded, and (B) lengths, int64. ``rows`` is empty, or, where
-    examples share pictures, one tensor (B) int64: which of the ``images`` (I, 3, H, W) each is about.
+    ``inputs`` start with the start token, or that of the caption's language, and are padded with the pad
+    token; ``targets`` end with the end token and are padded with -100, which
+    :func:`torch.nn.functional.cross_entropy` ignores. ``asked`` is empty, or the questions:
+    (B, Q) token ids, padded, and (B) lengths, int64. ``rows`` is empty, or, where examples share
+    pictures, one tensor (B) int64: which of the ``images`` (I, 3, H, W) each is about.
     """
 
     images: Tensor
@@ -49,11 +50,13 @@ class Batch(NamedTuple):
 
 
 class Example(NamedTuple):
-    """One picture (3, H, W) uint8, the token ids of its caption, and of its question if there is one."""
+    """One picture (3, H, W) uint8, the token ids of its caption, of its question if there is one, and the
+    token that stands before the caption where it is not the start token."""
 
     image: Tensor
     tokens: list[int]
     question: Sequence[int] = ()
+    start: int | None = None
 
 
 @dataclass(frozen=True)
@@ -113,8 +116,12 @@ class CaptionDataset(Dataset[Example]):
         self.unspoken: list[str] = []
         self._pairs: list[int] = []
         self._tokens: list[list[int]] = []
-        for number, text in (
-            (number, text) for number, sample in enumerate(samples) for text in sample.captions
+        self._languages: list[str] = []
+        self._starts = tokenizer.languages
+        for number, place, text in (
+            (number, place, text)
+            for number, sample in enumerate(samples)
+            for place, text in enumerate(sample.captions)
         ):
             tokens = tokenizer.encode(text)
             if not tokens:
@@ -122,6 +129,7 @@ class CaptionDataset(Dataset[Example]):
                 continue
             self.cut += len(tokens) >= max_length
             self._pairs.append(number)
+            self._languages.append(samples[number].languages[place] if samples[number].languages else "")
             self._tokens.append(self._cut(tokens))
         self._augment = augmentation(augment) if augment else None
         self._cache: dict[PictureFile, Tensor] | None = {} if cache else None
@@ -182,7 +190,12 @@ class CaptionDataset(Dataset[Example]):
         return self.samples[self._pairs[draw.example]].image
 
     def _example(self, draw: Draw, pixels: Tensor) -> Example:
-        return Example(pixels, self._tokens[draw.example], self.question(self._pairs[draw.example]))
+        return Example(
+            pixels,
+            self._tokens[draw.example],
+            self.question(self._pairs[draw.example]),
+            self._starts.get(self._languages[draw.example]),
+        )
 
     def question(self, number: int) -> Sequence[int]:
         """The token ids of a sample's question; empty where questions are not read."""
@@ -191,6 +204,18 @@ class CaptionDataset(Dataset[Example]):
     def sample_number(self, example: int) -> int:
         """Which of ``samples`` an example's picture is."""
         return self._pairs[example]
+
+    def language(self, example: int) -> str:
+        """The code of an example's language; empty where captions have none."""
+        return self._languages[example]
+
+    def alternatives(self, example: int) -> tuple[str, ...]:
+        """All captions of an example's picture, of those in its language where they have one."""
+        sample, code = self.samples[self._pairs[example]], self._languages[example]
+        if not code:
+            return sample.captions
+        pairs = zip(sample.captions, sample.languages, strict=True)
+        return tuple(text for text, language in pairs if language == code)
 
     def references(self) -> list[list[list[int]]]:
         """Of each sample its captions as token ids, cut as they are trained on, with their end token."""
@@ -288,8 +313,8 @@ class Collate:
         length = max(len(example.tokens) for example in examples)
         inputs = torch.full((len(examples), length), self.pad)
         targets = torch.full((len(examples), length), IGNORED)
-        for row, (_, tokens, _) in enumerate(examples):
-            inputs[row, 0] = self.start
+        for row, (_, tokens, _, start) in enumerate(examples):
+            inputs[row, 0] = self.start if start is None else start
             inputs[row, 1 : len(tokens)] = torch.tensor(tokens[:-1], dtype=torch.int64)
             targets[row, : len(tokens)] = torch.tensor(tokens)
         asked = self.asked([example.question for example in examples])

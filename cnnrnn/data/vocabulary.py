@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from cnnrnn.core.errors import ConfigError, DataError
 from cnnrnn.core.extras import require
-from cnnrnn.core.tokenizer import END, PAD, START, UNKNOWN, Tokenizer
+from cnnrnn.core.tokenizer import END, PAD, START, UNKNOWN, Tokenizer, language_token
 
 # All but letters, marks, digits, apostrophes, pictures such as emoji with their skin tones, and the joiners.
 _PUNCTUATION = r"[^\p{L}\p{M}\p{N}\p{So}\x{1F3FB}-\x{1F3FF}\x{200C}\x{200D}'’\s]+"
@@ -50,14 +50,18 @@ class VocabularyConfig:
             raise ConfigError(f"vocabulary min_count = {self.min_count} must be 1 or more")
 
 
-def build_tokenizer(captions: Iterable[str], config: VocabularyConfig) -> Tokenizer:
-    """Learns a vocabulary from captions. ``<pad> <start> <end> <unk>`` are tokens 0 to 3.
+def build_tokenizer(
+    captions: Iterable[str], config: VocabularyConfig, languages: Sequence[str] = ()
+) -> Tokenizer:
+    """Learns a vocabulary from captions. ``<pad> <start> <end> <unk>`` are tokens 0 to 3, and those of the
+    languages follow.
 
     Raises:
         DataError: no caption holds a word.
     """
     library = require("tokenizers", extra="train")
     tokenizer = {"word": _word, "bpe": _bpe, "character": _character}[config.kind](library)
+    special = [*SPECIAL_TOKENS, *map(language_token, languages)]
     tokenizer.normalizer = _normalizer(library, config)
     trainer = library.trainers.BpeTrainer if config.kind == "bpe" else library.trainers.WordLevelTrainer
     options: dict[str, Any] = {"initial_alphabet": library.pre_tokenizers.ByteLevel.alphabet()}
@@ -66,13 +70,13 @@ def build_tokenizer(captions: Iterable[str], config: VocabularyConfig) -> Tokeni
         trainer(
             vocab_size=config.size,
             min_frequency=config.min_count,
-            special_tokens=SPECIAL_TOKENS,
+            special_tokens=special,
             show_progress=False,
             **(options if config.kind == "bpe" else {}),
         ),
     )
     result = Tokenizer(tokenizer)
-    if result.size == len(SPECIAL_TOKENS):
+    if result.size == len(special):
         raise DataError("no caption holds a word that occurs often enough for a vocabulary; lower min_count")
     return result
 

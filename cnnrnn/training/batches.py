@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -29,6 +30,10 @@ class Share(NamedTuple):
     draws: list[Draw]
     batch: Batch
     spare: bool
+
+
+Examples = Sequence[int] | Callable[[int], Sequence[int]]
+"""Numbers of examples; or of an epoch's, as many in each."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +63,7 @@ class Batches:
         collate: makes a batch.
         options: how they are read.
         processes: whose shares.
-        examples: those that are drawn from; all by default.
+        examples: those that are drawn from, or of each epoch; all by default.
     """
 
     def __init__(
@@ -67,14 +72,14 @@ class Batches:
         collate: Collate,
         options: LoaderOptions,
         processes: Processes,
-        examples: Sequence[int] | None = None,
+        examples: Examples | None = None,
     ) -> None:
         self.dataset = dataset
         chosen = range(len(dataset)) if examples is None else examples
-        groups = _of_one_picture(dataset, chosen) if dataset.share_pictures else None
-        self.sampler = ShareSampler(chosen, options, processes, groups)
+        grouped = partial(_of_one_picture, dataset) if dataset.share_pictures else None
+        self.sampler = ShareSampler(chosen, options, processes, grouped)
         self.processes = processes
-        self.count = -(-len(chosen) // options.batch_size)
+        self.count = len(self.sampler)
         self._loader = DataLoader(
             dataset,
             batch_sampler=self.sampler,
@@ -119,10 +124,11 @@ class Batches:
 
 
 def first_examples(dataset: CaptionDataset) -> list[int]:
-    """An example of each picture that has one: what to draw from where a picture counts once."""
-    found: dict[int, int] = {}
+    """An example of each picture that has one, in each of its languages: what to draw from where a picture
+    counts once."""
+    found: dict[tuple[int, str], int] = {}
     for example in range(len(dataset)):
-        found.setdefault(dataset.sample_number(example), example)
+        found.setdefault((dataset.sample_number(example), dataset.language(example)), example)
     return list(found.values())
 
 
@@ -138,22 +144,25 @@ class ShareSampler(Sampler[list[Draw]]):
     """One process's draws of each batch: a stretch of what a lone process would have.
 
     An epoch's order is a function of (seed, epoch), so that a run goes on with any batch of it. With
-    ``groups``, the places in ``examples`` of those that are drawn one after the other.
+    ``grouped``, which gives the places in a list of examples of those that are drawn one after the other.
     """
 
     def __init__(
         self,
-        examples: Sequence[int],
+        examples: Examples,
         options: LoaderOptions,
         processes: Processes,
-        groups: Sequence[Sequence[int]] | None = None,
+        grouped: Callable[[Sequence[int]], Sequence[Sequence[int]]] | None = None,
     ) -> None:
-        self.examples, self.options, self.processes, self.groups = examples, options, processes, groups
-        self.epoch = self.first_batch = 0
+        self._drawn, self._grouped = examples, grouped
+        self.options, self.processes = options, processes
+        self.go_to(0, 0)
 
     def go_to(self, epoch: int, first_batch: int) -> None:
         """What is iterated over next."""
         self.epoch, self.first_batch = epoch, first_batch
+        self.examples = self._drawn(epoch) if callable(self._drawn) else self._drawn
+        self.groups = None if self._grouped is None else self._grouped(self.examples)
 
     def __len__(self) -> int:
         return -(-len(self.examples) // self.options.batch_size) - self.first_batch

@@ -165,7 +165,8 @@ def _provenance(content: dict[str, Any]) -> dict[str, Any]:
     }
     if isinstance(pretrained := config["model"]["pretrained"], str):
         config["model"] = {**config["model"], "pretrained": Path(pretrained).name}
-    if initial := config["training"].get("init_from"):
-        config["training"] = {**config["training"], "init_from": Path(initial).name}
+    for key in ("init_from", "encoder_from"):
+        if given := config["training"].get(key):
+            config["training"] = {**config["training"], key: Path(given).name}
     progress = {key: content.get("progress", {}).get(key) for key in ("epoch", "batch")}
     return {"training": config, "progress": progress}

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 from cnnrnn.core.errors import BundleError, ConfigError
+from cnnrnn.core.languages import canonical
 from cnnrnn.core.manifest import (
     MAX_QUESTION,
     ImageSpec,
@@ -52,6 +53,10 @@ class DataConfig:
         test: likewise; never trained or validated on, and read to be sure of it.
         images: folders to look for the pictures of a CSV or of COCO's JSON in; empty for the file's own
             folder. A source that is a folder holds its pictures itself.
+        languages: codes of the languages to learn, where the captions have any; the first is the bundle's
+            default.
+        languages_per_epoch: in how many of its languages each picture is drawn in an epoch, each with one
+            caption; 0 draws every caption.
         validation_share: share of the training pictures held out when ``validation`` is empty.
         max_length: longest caption in tokens, the end token included.
         max_question: longest question in tokens, where there are questions.
@@ -69,6 +74,8 @@ class DataConfig:
     validation: tuple[str | Source | Generated, ...] = ()
     test: tuple[str | Source | Generated, ...] = ()
     images: tuple[str, ...] = ()
+    languages: tuple[str, ...] = ()
+    languages_per_epoch: int = 0
     validation_share: float = 0.0
     max_length: int = 20
     max_question: int = 24
@@ -92,6 +99,7 @@ class DataConfig:
                 entry if isinstance(entry, str) else source_of(entry) for entry in getattr(self, name)
             )
             object.__setattr__(self, name, sources)
+        self._check_languages()
         check_count("data", "workers", self.workers, 0)
         check_count("data", "prefetch", self.prefetch, 1)
         if not 0 <= self.skip_share < 1:
@@ -104,6 +112,22 @@ class DataConfig:
             raise ConfigError(f"data max_length = {self.max_length!r} must be 2 or more: a word and the end")
         if not isinstance(self.max_question, int) or not 1 <= self.max_question <= MAX_QUESTION:
             raise ConfigError(f"data max_question = {self.max_question!r} must be from 1 to {MAX_QUESTION}")
+
+    def _check_languages(self) -> None:
+        if not isinstance(self.languages, tuple):
+            raise ConfigError(f'data languages = {self.languages!r} must be a list of codes, such as ["en"]')
+        for code in self.languages:
+            usual = canonical(code) if isinstance(code, str) else None
+            if usual != code:
+                hint = f"; write {usual!r}" if usual else ", such as 'en', 'pt-BR' or 'zh-Hans'"
+                raise ConfigError(f"data languages has {code!r}, which is no code of a language{hint}")
+        if len(set(self.languages)) < len(self.languages):
+            raise ConfigError(f"data languages = {list(self.languages)!r} has a code twice")
+        check_count("data", "languages_per_epoch", self.languages_per_epoch, 0)
+        if self.languages_per_epoch and not self.languages:
+            raise ConfigError(
+                f"data languages_per_epoch = {self.languages_per_epoch} needs [data] languages to choose from"
+            )
 
 
 @dataclass(frozen=True)
@@ -191,6 +215,16 @@ class TrainConfig:
                 f"training scheduled_sampling = {config.training.scheduled_sampling} feeds words back, and "
                 "[model] decoder = 'ctc' feeds none; set it to 0"
             )
+        if config.scst.epochs and config.data.languages:
+            raise ConfigError(
+                f"scst epochs = {config.scst.epochs} rewards a caption for being like all of its picture's, "
+                "and [data] languages has some in others; set scst epochs to 0"
+            )
+        if config.data.languages and config.model.question != "none":
+            raise ConfigError(
+                f"[data] languages = {list(config.data.languages)} is for captions, and [model] question = "
+                f"{config.model.question!r} answers questions; leave one of the two out"
+            )
         if config.scst.epochs and config.training.metric == "loss" and config.held_out:
             raise ConfigError(
                 f"scst epochs = {config.scst.epochs} rewards CIDEr-D at the cost of cross-entropy, by which "
@@ -221,8 +255,9 @@ class TrainConfig:
         values["output"] = str(folder / self.output)
         if isinstance(self.model.pretrained, str):
             values["model"]["pretrained"] = str(folder / self.model.pretrained)
-        if self.training.init_from:
-            values["training"]["init_from"] = str(folder / self.training.init_from)
+        for key in ("init_from", "encoder_from"):
+            if given := getattr(self.training, key):
+                values["training"][key] = str(folder / given)
         return TrainConfig.from_dict(values)
 
 

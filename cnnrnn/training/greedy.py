@@ -11,7 +11,11 @@ from cnnrnn.models import Model
 
 @torch.no_grad()
 def greedy_captions(
-    model: Model, memory: dict[str, Tensor], tokenizer: Tokenizer, max_length: int
+    model: Model,
+    memory: dict[str, Tensor],
+    tokenizer: Tokenizer,
+    max_length: int,
+    first: Tensor | None = None,
 ) -> list[str]:
     """The most likely word at each step until the end token.
 
@@ -20,6 +24,7 @@ def greedy_captions(
         memory: of the pictures, names to (B, ...) tensors.
         tokenizer: the vocabulary.
         max_length: most tokens of a caption, the end token included.
+        first: (B) int64, what is fed first; the start token by default.
 
     Returns:
         B captions.
@@ -27,7 +32,9 @@ def greedy_captions(
     device = next(iter(memory.values())).device
     images = len(next(iter(memory.values())))
     state = {name: value.unsqueeze(1) for name, value in model.initial_state(memory).items()}
-    tokens = torch.full((images, 1), tokenizer.start, device=device)
+    if first is None:
+        first = torch.full((images,), tokenizer.start)
+    tokens = first.to(device).unsqueeze(1)
     done = torch.zeros(images, dtype=torch.bool, device=device)
     chosen: list[Tensor] = []
     for _ in range(max_length):

@@ -53,6 +53,8 @@ class OptimConfig:
         mixed_precision: ``"off"``, ``"bf16"`` or ``"fp16"`` (the last on CUDA alone).
         compile: run encoder and decoder step through :func:`torch.compile`.
         init_from: a checkpoint to take the weights and the vocabulary from; empty for none.
+        encoder_from: a checkpoint to take the encoder's weights from, of a run with the same encoder,
+            whatever its decoder and vocabulary; empty for none.
         patience: evaluations without a better metric until the stage ends; 0 never ends it early.
         metric: what ``patience`` watches and ``best.pt`` is chosen by.
         evaluate_every: epochs between evaluations.
@@ -77,6 +79,7 @@ class OptimConfig:
     mixed_precision: MixedPrecision = "off"
     compile: bool = False
     init_from: str = ""
+    encoder_from: str = ""
     patience: int = 0
     metric: Metric = "loss"
     evaluate_every: int = 1
@@ -109,10 +112,11 @@ class OptimConfig:
             raise ConfigError(
                 f"training ema = {self.ema!r} is a decay, from 0 (off) to below 1; usual is 0.999"
             )
-        if not isinstance(self.compile, bool) or not isinstance(self.init_from, str):
+        paths = (self.init_from, self.encoder_from)
+        if not isinstance(self.compile, bool) or not all(isinstance(path, str) for path in paths):
             raise ConfigError(
-                f"training compile = {self.compile!r} must be true or false, and "
-                f"init_from = {self.init_from!r} the path of a checkpoint"
+                f"training compile = {self.compile!r} must be true or false, and init_from = "
+                f"{self.init_from!r} and encoder_from = {self.encoder_from!r} paths of checkpoints"
             )
 
 

@@ -11,6 +11,7 @@ from cnnrnn.data.leaks import pictures_of, refuse_leaks, shared_pictures
 from cnnrnn.data.pictures import check_pictures, usable_samples
 from cnnrnn.data.readers import Generated, PictureFile, Sample, Source, read_source
 from cnnrnn.training.config import DataConfig, TrainConfig
+from cnnrnn.training.languages import in_languages
 
 log = logging.getLogger(__name__)
 
@@ -23,12 +24,13 @@ def read_samples(config: TrainConfig) -> tuple[list[Sample], list[Sample]]:
         pictures, drawn by the seed. Pictures that are the same go to the same side.
 
     Raises:
+        ConfigError: the captions' languages are not those of ``languages``.
         DataError: a source is malformed, more than ``skip_share`` of its pictures cannot be used, or a
             picture of ``train`` is in ``validation`` or ``test`` too and ``allow_leaks`` is not set.
     """
     data = config.data
-    training = _read(data, data.train)
-    validation = _read(data, data.validation)
+    training = in_languages(_read(data, data.train), data.languages, "train")
+    validation = in_languages(_read(data, data.validation), data.languages, "validation")
     if not data.allow_leaks:
         refuse_leaks(training, validation, "validation")
         refuse_leaks(training, _read(data, data.test), "test")

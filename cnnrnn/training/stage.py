@@ -8,12 +8,13 @@ import torch
 
 from cnnrnn.core.tokenizer import Tokenizer
 from cnnrnn.data.dataset import CaptionDataset, Collate
-from cnnrnn.training.batches import Batches, LoaderOptions, first_examples
+from cnnrnn.training.batches import Batches, Examples, LoaderOptions, first_examples
 from cnnrnn.training.cider import CiderD
 from cnnrnn.training.config import TrainConfig
 from cnnrnn.training.cross_entropy import CrossEntropy
 from cnnrnn.training.ctc import Ctc
 from cnnrnn.training.forward import Forward
+from cnnrnn.training.languages import language_draws
 from cnnrnn.training.optimizer import EncoderSwitch, build_optimizer, build_schedule, constant
 from cnnrnn.training.processes import Processes
 from cnnrnn.training.self_critical import Reward, SelfCritical
@@ -54,7 +55,9 @@ class StageParts:
     def cross_entropy(self) -> Stage:
         """The stage of ``[training]``: an example is a picture with one of its captions."""
         options = self.config.training
-        batches = self._batches(self.dataset, options.batch_size)
+        most = self.config.data.languages_per_epoch
+        drawn = language_draws(self.dataset, most, self.config.seed) if most else None
+        batches = self._batches(self.dataset, options.batch_size, drawn)
         steps = -(-batches.count // options.accumulate)
         rates = (options.learning_rate, options.encoder_learning_rate)
         optimizer = self._optimizer(rates)
@@ -101,7 +104,7 @@ class StageParts:
             return Ctc(self.captioner, self.tokenizer)
         return CrossEntropy(self.captioner, self.config.training.label_smoothing)
 
-    def _batches(self, dataset: CaptionDataset, size: int, examples: list[int] | None = None) -> Batches:
+    def _batches(self, dataset: CaptionDataset, size: int, examples: Examples | None = None) -> Batches:
         """Of a data set, read as ``[data]`` says; those of training stay."""
         data, stay = self.config.data, dataset is self.dataset
         return Batches(

@@ -53,6 +53,16 @@ class Start:
         self._initial: dict[str, Any] | None = None
         if config.training.init_from and not resume:
             self._initial = self._other_run(config.training.init_from)
+        trunk = config.training.encoder_from
+        if trunk and config.training.init_from:
+            raise ConfigError(
+                f"training encoder_from = {trunk!r} and init_from = {config.training.init_from!r}: the "
+                "latter gives all weights; leave one of the two out"
+            )
+        if trunk and not resume and not Path(trunk).is_file():
+            raise ConfigError(
+                f"training encoder_from = {trunk!r}: no such file; give a run's best.pt or last.pt"
+            )
 
     def read(self) -> None:
         """Reads the run's own checkpoint where it goes on.
@@ -91,11 +101,19 @@ class Start:
         if self.saved is not None:
             return Tokenizer.from_json(self.saved["tokenizer"])
         own = build_tokenizer(
-            (text for sample in samples for text in sample.captions), self.config.vocabulary
+            (text for sample in samples for text in sample.captions),
+            self.config.vocabulary,
+            self.config.data.languages,
         )
         if self._initial is None:
             return own
         given = Tokenizer.from_json(self._initial["tokenizer"])
+        if list(given.languages) != list(self.config.data.languages):
+            raise ConfigError(
+                f"training init_from = {self.config.training.init_from!r} has the languages "
+                f"{list(given.languages)}, and [data] languages is {list(self.config.data.languages)}; set "
+                "it to the same, or take the encoder alone, by encoder_from"
+            )
         if self.config.vocabulary.kind == "word":
             self._refuse_new_words(own, given, "captions", self.config.vocabulary.min_count)
         return given
@@ -123,9 +141,9 @@ class Start:
 
     def model(self, tokenizer: Tokenizer, questions: QuestionVocabulary | None) -> Model:
         """A model with the weights to begin with; a resumed one gets its own later."""
-        fresh = self.saved is None and self._initial is None
+        fresh, trunk = self.saved is None and self._initial is None, self.config.training.encoder_from
         asked = None if questions is None else questions.tokenizer.size
-        model = build_model(self.config.model, tokenizer.size, asked, load_pretrained=fresh)
+        model = build_model(self.config.model, tokenizer.size, asked, load_pretrained=fresh and not trunk)
         if self._initial is not None:
             try:
                 model.load_state_dict(self._initial["model"])
@@ -134,7 +152,26 @@ class Start:
                     f"{self.config.training.init_from}: its weights do not fit its configuration: "
                     f"{str(error).partition(chr(10))[0]}"
                 ) from error
+        elif fresh and trunk:
+            self._load_encoder(model)
         return model
+
+    def _load_encoder(self, model: Model) -> None:
+        """Takes the weights of ``encoder_from``'s encoder."""
+        path, wanted = self.config.training.encoder_from, model.encoder.state_dict()
+        prefix = "encoder."
+        given = read_checkpoint(Path(path))["model"]
+        taken = {name.removeprefix(prefix): value for name, value in given.items() if name.startswith(prefix)}
+        differing = sorted(wanted.keys() ^ taken.keys()) or [
+            name for name, value in wanted.items() if value.shape != taken[name].shape
+        ]
+        if differing:
+            raise ConfigError(
+                f"training encoder_from = {path!r} has another encoder than [model] encoder = "
+                f"{self.config.model.encoder!r}: they differ in {len(differing)} weights, first "
+                f"{differing[0]!r}; set [model] as it is there"
+            )
+        model.encoder.load_state_dict(taken)
 
     def _other_run(self, path: str) -> dict[str, Any]:
         if not Path(path).is_file():

@@ -11,7 +11,7 @@ from cnnrnn.core.tokenizer import Tokenizer
 from cnnrnn.data.dataset import Batch, CaptionDataset
 from cnnrnn.evaluation.words import split_words
 from cnnrnn.models import LineReader
-from cnnrnn.training.batches import Batches
+from cnnrnn.training.batches import Batches, first_examples
 from cnnrnn.training.cider import CiderD
 from cnnrnn.training.cross_entropy import word_loss, words_of
 from cnnrnn.training.ctc import best_path_texts, line_loss
@@ -32,7 +32,7 @@ class Validation:
 
     Args:
         captions: every picture with each of its captions.
-        pictures: every picture once.
+        pictures: every picture once, in each of its languages.
         tokenizer: the vocabulary.
         max_length: most tokens of a caption, the end token included.
     """
@@ -44,8 +44,10 @@ class Validation:
         self.max_length = max_length
         self.processes: Processes = captions.processes
         self._numbers: dict[str, int] = {}
-        references = [sample.captions for sample in self.dataset.samples]
-        self._cider = CiderD([self._words(captions) for captions in references], WORDS)
+        examples = first_examples(self.dataset)
+        self._places = {example: place for place, example in enumerate(examples)}
+        self._references = [self.dataset.alternatives(example) for example in examples]
+        self._cider = CiderD([self._words(captions) for captions in self._references], WORDS)
 
     @property
     def dataset(self) -> CaptionDataset:
@@ -70,7 +72,7 @@ class Validation:
             _leave_if(stop_asked())
         total, count = self.processes.sum(total, count)
         said = self._say(forward, stop_asked)
-        hits = [text in self.dataset.samples[number].captions for number, text in said.items()]
+        hits = [text in self._references[place] for place, text in said.items()]
         cider = self._cider.score(list(said), self._words(said.values()))
         metrics = {
             "validation_loss": total / count,
@@ -85,16 +87,18 @@ class Validation:
         return word_loss(forward.logits(batch), batch, 0.0).item()
 
     def _say(self, forward: Forward, stop_asked: Callable[[], bool]) -> dict[int, str]:
-        """Each picture's number with its greedy caption."""
+        """The place of each picture, or of each of its languages, among the references, with its greedy
+        caption."""
         said: list[tuple[int, str]] = []
         for share in self.pictures.of_epoch(0):
             memory = forward.memory(share.batch)
             if isinstance(forward.model, LineReader):
                 texts = best_path_texts(memory, self.tokenizer)
             else:
-                texts = greedy_captions(forward.model, memory, self.tokenizer, self.max_length)
-            numbers = [self.dataset.sample_number(draw.example) for draw in share.draws]
-            said += self.processes.gather([] if share.spare else list(zip(numbers, texts, strict=True)))
+                first = share.batch.inputs[:, 0]
+                texts = greedy_captions(forward.model, memory, self.tokenizer, self.max_length, first)
+            places = [self._places[draw.example] for draw in share.draws]
+            said += self.processes.gather([] if share.spare else list(zip(places, texts, strict=True)))
             _leave_if(stop_asked())
         return dict(said)
 

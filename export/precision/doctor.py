@@ -23,7 +23,6 @@ from cnnrnn.export.precision.options import Precision
 from cnnrnn.export.precision.pins import Flow, Pin, Pins
 from cnnrnn.export.precision.ranges import Range, measure_ranges
 from cnnrnn.export.precision.report import LEAST_SHARE, Judgement
-from cnnrnn.runtime.loop import SpecialTokens
 
 _log = logging.getLogger(__name__)
 
@@ -58,10 +57,9 @@ class Doctor:
 
     def __post_init__(self) -> None:
         self._protos = full_graphs(self.draft)
-        special = SpecialTokens.of(self.draft.manifest)
         tell = self._tell("ranges")
         self._ranges = measure_ranges(
-            self.draft, self.precision, self._protos, self.given.pictures, special, tell
+            self.draft, self.precision, self._protos, self.given.pictures, self.tokenizer, tell
         )
         self.findings = find(self._ranges, self._protos, self.precision)
         for finding in self.findings:

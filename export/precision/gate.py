@@ -20,7 +20,7 @@ from cnnrnn.core.search import SearchOptions
 from cnnrnn.core.tokenizer import Tokenizer
 from cnnrnn.export.gate_pictures import Part, Pictures
 from cnnrnn.export.line_score import columns_of, text_logprob
-from cnnrnn.export.partings import FAR, Decoded, gap, parting_of, said
+from cnnrnn.export.partings import FAR, Decoded, dealt, gap, parting_of, said
 from cnnrnn.export.precision.report import RUNS, Judgement, NotFinite
 from cnnrnn.export.recording import Recording
 from cnnrnn.export.report import Departure, SearchParity
@@ -58,7 +58,8 @@ def judge(
     judged = {name: Recording(backend) for name, backend in found.items()}
     done, total = 0, len(searches) * len(pictures)
     for part in pictures.parts():
-        for options in searches:
+        for search in searches:
+            options = dealt(search, part, tokenizer)
             wanted = Decoded.of(oracle, part, options, special)
             for name, recording in judged.items():
                 got = Decoded.of(recording, part, options, special)
@@ -89,7 +90,8 @@ def caption_score(
     state = backend.widen(encoded.state, 1)
     parents = backend.from_host(np.zeros((1, 1), np.int32))
     logprob = 0.0
-    for before, token in zip((special.start, *tokens[:-1]), tokens, strict=True):
+    (start,) = options.starts(1, special.start)
+    for before, token in zip((start, *tokens[:-1]), tokens, strict=True):
         given = backend.from_host(np.array([[before]], np.int32))
         stepped = backend.step(given, parents, state, encoded.memory)
         logits = backend.to_host(stepped.logits)[0, 0].astype(np.float64)
@@ -138,7 +140,9 @@ class _Compared:
             picture, _ = part.pair(image)
             columns = columns_of(self.backend, picture, self.options.longest, self.special.start)
             return text_logprob(columns, said(path, self.special), self.special.blank)
-        return caption_score(self.backend, part.pair(image), path.tokens, self.options, self.special)
+        return caption_score(
+            self.backend, part.pair(image), path.tokens, self.options.of_images([image]), self.special
+        )
 
 
 def _best(decoded: Decoded, image: int) -> Path | None:

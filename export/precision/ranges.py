@@ -21,8 +21,10 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from cnnrnn.core.manifest import GraphSpec, TensorSpec
+from cnnrnn.core.tokenizer import Tokenizer
 from cnnrnn.export.draft import Draft
 from cnnrnn.export.gate_pictures import Pictures
+from cnnrnn.export.partings import dealt
 from cnnrnn.export.precision.lower import lower, tensor_types
 from cnnrnn.export.precision.options import FULL, Precision
 from cnnrnn.export.precision.rules import ELEMENT_TYPES
@@ -67,7 +69,7 @@ def measure_ranges(
     precision: Precision,
     protos: dict[str, onnx.ModelProto],
     pictures: Pictures,
-    special: SpecialTokens,
+    tokenizer: Tokenizer,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Range]:
     """Caption the pictures freely by the fp32 graphs, and measure every tensor.
@@ -79,11 +81,13 @@ def measure_ranges(
     graphs = {role: _Measured.of(proto, precision) for role, proto in protos.items()}
     backend = _RangeBackend(draft, graphs)
     searches = draft.searches()
+    special = SpecialTokens(tokenizer.start, (tokenizer.end,))
     try:
         done, total = 0, len(searches) * len(pictures)
         for options in searches:
             for part in pictures.parts():
-                decode(backend, part.images, options, special, Clock(), questions=part.questions)
+                search = dealt(options, part, tokenizer)
+                decode(backend, part.images, search, special, Clock(), questions=part.questions)
                 done += len(part.names)
                 if progress is not None:
                     progress(done, total)

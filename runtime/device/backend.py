@@ -283,7 +283,7 @@ class DeviceBackend:
         steps = max(_LEAST_STEPS, 1 << (options.longest - 1).bit_length())
         state, constants = search_inputs.start(kind, batch, every, special, self.vocabulary, room=steps)
         arrays = state | search_inputs.padded(constants)
-        arrays["tokens"] = np.full((batch, kind.beams), special.start, np.int32)
+        arrays["tokens"] = search_inputs.first_tokens(every, special, batch)
         arrays["parents"] = np.tile(np.arange(kind.beams, dtype=np.int32), (batch, 1))
         letters = self._letters(kind, batch, arrays)
         letters["I"] = 1 if images < answers else batch

@@ -10,15 +10,20 @@ from typing import Any
 import numpy as np
 import pytest
 
+from cnnrnn.core.bundle import Bundle
 from cnnrnn.core.errors import OptionsError, StorageError
 from cnnrnn.core.manifest import ImageSpec
 from cnnrnn.core.samples import pictures_in
 from cnnrnn.core.search import SearchOptions
 from cnnrnn.core.tokenizer import Tokenizer
+from cnnrnn.export.draft import Draft
 from cnnrnn.export.parity import Pictures
 from cnnrnn.export.pictures import read_pictures
+from cnnrnn.export.precision.doctor import keep_of
 from cnnrnn.export.precision.gate import caption_score, judge
+from cnnrnn.export.precision.graphs import full_graphs, lowered_graphs
 from cnnrnn.export.precision.options import LoweringOptions
+from cnnrnn.export.precision.prove import kept_from_the_beginning
 from cnnrnn.export.precision.report import AS_STORED, Judgement, PrecisionReport, share_of
 from cnnrnn.export.report import Departure, SearchParity
 from cnnrnn.export.tolerances import PRECISION_TIES
@@ -196,6 +201,20 @@ def test_a_report_without_a_run_has_not_passed() -> None:
     assert not PrecisionReport("bf16", 12, "blocks", (), TIE, {}, {}, ("cannot be run",), {}).passed
 
 
+def test_nodes_are_kept_by_their_names() -> None:
+    draft = Draft.of(Bundle.open("emoji"))
+    full = full_graphs(draft)
+    pins = kept_from_the_beginning(draft, [r"encoder\.trunk\.blocks\.0[._/].*", "Softmax|.*/Softmax"])
+    plain = lowered_graphs(draft, full, "fp16", {})
+    kept = lowered_graphs(draft, full, "fp16", keep_of(pins))
+    spared = plain.lowered_nodes("encoder") - kept.lowered_nodes("encoder")
+    assert {name[: len("encoder.trunk.blocks.0")] for name in spared} == {"encoder.trunk.blocks.0"}
+    assert len(spared) >= 5, "convolutions and what is between them"
+    assert kept_from_the_beginning(draft, ()) == frozenset()
+    with pytest.raises(OptionsError, match="keep_float32='blocks' matches no node of encoder and step"):
+        kept_from_the_beginning(draft, ["blocks"])
+
+
 def test_what_is_asked_for_is_checked_first(tmp_path: Path) -> None:
     def refused(words: str, *given: Any, **options: Any) -> None:
         with pytest.raises(OptionsError, match=words):
@@ -205,6 +224,8 @@ def test_what_is_asked_for_is_checked_first(tmp_path: Path) -> None:
     refused("precision 'fp32' is unknown; .* always made", ("fp32",))
     refused("precision 'fp16' is given twice", ("fp16", "bf16", "fp16"))
     refused("least_pictures=5 and most_pictures=4", ("fp16",), least_pictures=5, most_pictures=4)
+    refused("keep_float32='.' is about no precision", (), keep_float32=(".",))
+    refused(r"keep_float32='\(' is no regular expression", ("fp16",), keep_float32=("(",))
     page = tmp_path / "doctor.html"
     refused("contradicts doctor=False", ("fp16",), doctor=False, doctor_report=page)
     refused("about no precision", (), doctor_report=page)

@@ -95,7 +95,7 @@ def test_every_extra_is_named_in_the_readme(repository: Path) -> None:
     project = (repository / "pyproject.toml").read_text(encoding="utf-8")
     section = project.partition("[project.optional-dependencies]")[2].partition("\n[")[0]
     names = re.findall(r"^([a-z0-9-]+) = \[", section, re.MULTILINE)
-    assert len(names) == 14
+    assert len(names) == 15
     assert [name for name in names if f"`{name}`" not in text] == []
 
 

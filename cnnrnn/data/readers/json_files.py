@@ -11,11 +11,21 @@ from cnnrnn.data.readers.sample import Entry
 
 
 def captions_entries(file: Path, content: Any) -> Iterator[Entry]:
-    """``{"a.png": "a cat", "b.png": ["a dog", "one dog"]}``."""
+    """``{"a.png": "a cat", "b.png": ["a dog", "one dog"]}``, or by language ``{"a.png": {"de": "Tor"}}``."""
     if not isinstance(content, dict):
         raise DataError(f"{file} must hold an object: file names to captions, or images with annotations")
     for name, captions in content.items():
-        yield Entry(f"key {name!r}", (name,), tuple(captions) if isinstance(captions, list) else (captions,))
+        where = f"key {name!r}"
+        if isinstance(captions, dict):
+            pairs = [(code, text) for code, texts in captions.items() for text in _listed(texts)]
+            texts, codes = tuple(text for _, text in pairs), tuple(code for code, _ in pairs)
+            yield Entry(where, (name,), texts, languages=codes)
+        else:
+            yield Entry(where, (name,), tuple(_listed(captions)))
+
+
+def _listed(captions: Any) -> list[Any]:
+    return captions if isinstance(captions, list) else [captions]
 
 
 def coco_entries(file: Path, content: Any) -> Iterator[Entry]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from cnnrnn.core.errors import DataError
+from cnnrnn.core.languages import canonical
 from cnnrnn.data.readers.generated import Generated, GeneratedPicture
 from cnnrnn.data.readers.json_files import captions_entries, coco_entries, karpathy_entries
 from cnnrnn.data.readers.questions import easy_vqa_entries, vqa_csv_entries, vqa_entries
@@ -184,7 +185,7 @@ def _reading(file: Path, entries: Sequence[Entry], find: Finder, folders: Sequen
     for entry in entries:
         picture = find(entry)
         identity = entry.name if picture is None else str(picture)
-        captions, wrong = _captions(entry, identity)
+        captions, languages, wrong = _captions(entry, identity)
         faults += wrong
         if picture is None:
             looked = " and ".join(map(str, folders))
@@ -202,23 +203,34 @@ def _reading(file: Path, entries: Sequence[Entry], find: Finder, folders: Sequen
                 "join their captions"
             )
         if captions:
-            samples.append(Sample(picture, captions))
+            samples.append(Sample(picture, captions, languages=languages))
     return Reading(file, tuple(samples), tuple(faults), len(entries))
 
 
-def _captions(entry: Entry, identity: str) -> tuple[tuple[str, ...], list[Fault]]:
+def _captions(entry: Entry, identity: str) -> tuple[tuple[str, ...], tuple[str, ...], list[Fault]]:
     kept: list[str] = []
+    languages: list[str] = []
     what = "caption" if entry.question is None else "answer"
     faults = [] if entry.captions else [_fault("uncaptioned", entry, identity, f"has no {what}")]
-    for caption in entry.captions:
+    for number, caption in enumerate(entry.captions):
         if not isinstance(caption, str) or not caption.strip():
             faults.append(_fault("empty", entry, identity, f"has the {what} {caption!r}, which says nothing"))
         elif len(caption) > MAX_CAPTION_CHARACTERS:
             size = f"{len(caption)} characters, and at most {MAX_CAPTION_CHARACTERS} may be"
             faults.append(_fault("long", entry, identity, f"has a {what} of {size}: {caption[:40]!r}..."))
+        elif not entry.languages:
+            kept.append(caption.strip())
+        elif (code := _language(entry.languages[number])) is None:
+            said = f"has a {what} in the language {entry.languages[number]!r}, which is no code such as 'en'"
+            faults.append(_fault("language", entry, identity, f"{said} or 'pt-BR'"))
         else:
             kept.append(caption.strip())
-    return tuple(kept), faults
+            languages.append(code)
+    return tuple(kept), tuple(languages), faults
+
+
+def _language(written: object) -> str | None:
+    return canonical(written) if isinstance(written, str) else None
 
 
 def _question(entry: Entry, identity: str) -> tuple[str, list[Fault]]:

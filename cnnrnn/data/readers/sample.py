@@ -10,7 +10,7 @@ from typing import Literal
 from cnnrnn.core.errors import DataError, ImageError
 from cnnrnn.data.readers.generated import GeneratedPicture
 
-FaultKind = Literal["missing", "broken", "uncaptioned", "empty", "long"]
+FaultKind = Literal["missing", "broken", "uncaptioned", "empty", "long", "language"]
 
 LISTED = 5
 """How many faults a message names; the others are counted."""
@@ -21,6 +21,7 @@ _COUNTED = {
     "uncaptioned": "{count} of {pictures} pictures have no caption",
     "empty": "captions that are empty: {count}",
     "long": "captions that are too long: {count}",
+    "language": "captions in no language: {count}",
 }
 
 
@@ -102,11 +103,13 @@ class Sample:
     """A picture and what people wrote about it; ``captions`` is never empty.
 
     With a ``question`` about the picture, ``captions`` are its answers, of several people's each one's.
+    ``languages`` are the codes of the captions' languages, one for each, or empty where a source names none.
     """
 
     image: PictureFile
     captions: tuple[str, ...]
     question: str = ""
+    languages: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -121,6 +124,7 @@ class Entry:
         split: the part of the data set that it belongs to; empty where the format knows none.
         question: what was asked, in a data set of questions; there a picture has an entry for each.
         views: the names of all views, where there are several of one thing.
+        languages: of each caption, as the file has it; empty where it names none.
     """
 
     where: str
@@ -129,6 +133,7 @@ class Entry:
     split: str = ""
     question: object = None
     views: tuple[str, ...] = ()
+    languages: tuple[object, ...] = ()
 
     @property
     def name(self) -> str:

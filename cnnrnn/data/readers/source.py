@@ -12,8 +12,8 @@ from cnnrnn.core.errors import ConfigError
 from cnnrnn.data.readers.generated import Generated
 
 KINDS = {
-    "captions": "captions.json: file name to a caption or a list of them",
-    "csv": "a table with the columns image and caption",
+    "captions": "captions.json: file name to a caption, a list of them, or these by language",
+    "csv": "a table with the columns image and caption, and perhaps language",
     "coco": "COCO's captions JSON",
     "nocaps": "nocaps' captions JSON, whose splits are its domains",
     "karpathy": "Karpathy's dataset_coco.json, dataset_flickr8k.json or dataset_flickr30k.json",

@@ -16,14 +16,23 @@ _ALSO_CALLED = {"val": "dev", "validation": "dev"}
 
 
 def csv_entries(file: Path) -> Iterator[Entry]:
-    """A table with the columns ``image`` and ``caption``; a picture may have several rows."""
-    yield from _grouped(
-        (where, row["image"], row["caption"]) for where, row in csv_rows(file, ("image", "caption"))
-    )
+    """A table with the columns ``image`` and ``caption``, and perhaps ``language``; a picture may have
+    several rows."""
+    groups: dict[str, tuple[str, list[str], list[str]]] = {}
+    for where, row in csv_rows(file, ("image", "caption"), ("language",)):
+        _, captions, languages = groups.setdefault(row["image"], (where, [], []))
+        captions.append(row["caption"])
+        if "language" in row:
+            languages.append(row["language"])
+    for name, (where, captions, languages) in groups.items():
+        yield Entry(where, (name,), tuple(captions), languages=tuple(languages))
 
 
-def csv_rows(file: Path, columns: Sequence[str]) -> Iterator[tuple[str, dict[str, str]]]:
-    """Each row's place, and its cells of these columns, empty where there is none.
+def csv_rows(
+    file: Path, columns: Sequence[str], optional: Sequence[str] = ()
+) -> Iterator[tuple[str, dict[str, str]]]:
+    """Each row's place, and its cells of these columns, empty where there is none; and of the optional ones
+    that the file has.
 
     Raises:
         DataError: a column is missing, or the file is not CSV in UTF-8.
@@ -37,8 +46,9 @@ def csv_rows(file: Path, columns: Sequence[str]) -> Iterator[tuple[str, dict[str
                     f"{file} has no column {sorted(missing)[0]!r}; its first line must name "
                     f"{', '.join(first)} and {last}"
                 )
+            wanted = [*columns, *(column for column in optional if column in (rows.fieldnames or ()))]
             for row in rows:
-                yield f"line {rows.line_num}", {column: row[column] or "" for column in columns}
+                yield f"line {rows.line_num}", {column: row[column] or "" for column in wanted}
         except UnicodeDecodeError as error:
             raise _not_utf8(file, error) from error
         except csv.Error as error:
