@@ -32,9 +32,8 @@ def greedy_captions(
     device = next(iter(memory.values())).device
     images = len(next(iter(memory.values())))
     state = {name: value.unsqueeze(1) for name, value in model.initial_state(memory).items()}
-    if first is None:
-        first = torch.full((images,), tokenizer.start)
-    tokens = first.to(device).unsqueeze(1)
+    fed = torch.full((images,), tokenizer.start) if first is None else first
+    tokens = fed.to(device).unsqueeze(1)
     done = torch.zeros(images, dtype=torch.bool, device=device)
     chosen: list[Tensor] = []
     for _ in range(max_length):
