@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnnrnn.cli import options
-from cnnrnn.cli.bench_page import write_bench_page
 from cnnrnn.cli.output import Progress, note, print_line, table
 from cnnrnn.core.errors import OptionsError
 from cnnrnn.core.samples import pictures_in, sample_pictures
@@ -119,6 +118,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json is not None:
         write_report(arguments.json, content)
     if arguments.html is not None:
+        from cnnrnn.cli.bench_page import write_bench_page
+
         write_bench_page(arguments.html, content, [str(setting) for setting in settings])
     return 0
 

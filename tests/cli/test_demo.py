@@ -203,7 +203,10 @@ def np_bytes(path: Path) -> object:
 
 @pytest.mark.parametrize(
     ("data", "reason"),
-    [(b"no picture", "is not a JPEG, PNG, WebP, GIF, BMP or TIFF"), (b"", "is empty; get it again")],
+    [
+        (b"no picture", "is not a JPEG, PNG, WebP, GIF, BMP, TIFF or DICOM picture"),
+        (b"", "is empty; get it again"),
+    ],
 )
 def test_one_broken_picture_is_named_and_the_others_are_shown(
     data: bytes,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 import json
 import re
 from collections.abc import Callable
@@ -11,7 +13,9 @@ import numpy as np
 import pytest
 
 from cnnrnn.cli import main
+from cnnrnn.cli.eval_card import write_card
 from cnnrnn.cli.eval_page import choose
+from cnnrnn.core.bundle import Bundle
 from cnnrnn.core.samples import package_data
 
 pytest.importorskip("pycocoevalcap")
@@ -110,7 +114,7 @@ def test_a_page_without_a_folder_is_known_before_any_work(
 def test_the_card_of_captions_claims_no_more_than_the_bundle_says(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The shipped bundle's recipe is from before pictures of two sets were looked for."""
+    """An older recipe is from before pictures of two sets were looked for."""
     card = tmp_path / "card.md"
     samples = str(package_data("samples") / "demo")
     notes = tmp_path / "notes.md"
@@ -119,9 +123,14 @@ def test_the_card_of_captions_claims_no_more_than_the_bundle_says(
     assert main([*judge, "--card", str(card), "--card-notes", str(notes)]) == 0
     text = card.read_text(encoding="utf-8")
     assert "| judged on | demo: 8 pictures |" in text
-    assert "| train | noto, twemoji, openmoji |" in text
+    assert "| train | noto, noto-v1, twemoji, openmoji, emojione, emojione-v1, fxemoji, streamline |" in text
     assert "| fp16, beside fp32 | 1 | 326 | 326 | 0 |" in text
-    assert "in two of these" not in text
+    assert "| pictures in two of these | refused, by their content |" in text
+    manifest = Bundle.open("emoji").manifest
+    older = copy.deepcopy(manifest.provenance)
+    del older["training"]["data"]["allow_leaks"]
+    write_card(card, dataclasses.replace(manifest, provenance=older), [("", "emoji")], {})
+    assert "in two of these" not in card.read_text(encoding="utf-8")
     assert "\n## Limits\n\nPictures of Crète only.\n" in text
 
 

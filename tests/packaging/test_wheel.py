@@ -23,6 +23,7 @@ EXTRAS = {
     "export",
     "eval",
     "video",
+    "dicom",
     "dev",
 }
 
